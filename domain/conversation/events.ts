@@ -1,0 +1,45 @@
+// Owns the one event of a conversation's stream. Its data is the message as clients see it, save `position`:
+// the wire text of a message is this JSON with the position added, built once and used for record, frame, ring and row.
+
+import type { ConversationId, Instant, UserId } from '../ids.ts'
+
+export type NotificationKind =
+  | 'memberInvited'
+  | 'memberRemoved'
+  | 'memberLeft'
+  | 'groupDissolved'
+  | 'ownerTransferred'
+  | 'adminAdded'
+  | 'adminRemoved'
+
+/** What a group event says inside the conversation (R65): parts, never prose, so that clients can localise. */
+export type NotificationBody = {
+  readonly event: NotificationKind
+  readonly by: UserId
+  readonly targets?: readonly UserId[]
+}
+
+export type TextBody = { readonly text: string }
+
+type MessageBase = {
+  readonly conversationId: ConversationId
+  /** revision + 1: from 1, without holes. */
+  readonly seq: number
+  readonly from: UserId
+  /** The sender's key for this message (a UUIDv7 is the fast form); of a server-made message, the id of the event it tells of. */
+  readonly clientMessageId: string
+  readonly at: Instant
+  /** Running number of messages that count as unread, this one included if it counts. */
+  readonly countable: number
+}
+
+export type MessageSent = {
+  readonly type: 'MessageSent'
+  readonly data: MessageBase &
+    (
+      | { readonly type: 'text'; readonly body: TextBody; readonly ext?: string }
+      | { readonly type: 'notification'; readonly body: NotificationBody }
+    )
+}
+
+export type ConversationEvent = MessageSent

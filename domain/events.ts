@@ -1,0 +1,72 @@
+// Owns the catalogue of all events: which exist, and which of their fields are secret (never exported, never shown to an
+// auditor) or personal (erased by destroying a key, later). A new event is a compile error until it has its row.
+
+import type { AccountEvent } from './account/events.ts'
+import type { BlocklistEvent } from './blocklist/events.ts'
+import type { CodeEvent } from './code/events.ts'
+import type { ConversationEvent } from './conversation/events.ts'
+import type { FollowerEvent } from './follower/events.ts'
+import type { GroupEvent } from './group/events.ts'
+import type { IdentityEvent } from './identity/events.ts'
+import type { InboxEvent } from './inbox/events.ts'
+import type { MessageEvent } from './message/events.ts'
+import type { SessionEvent } from './session/events.ts'
+
+export type LedgerEvent =
+  | AccountEvent
+  | IdentityEvent
+  | CodeEvent
+  | SessionEvent
+  | BlocklistEvent
+  | GroupEvent
+  | ConversationEvent
+  | MessageEvent
+  | InboxEvent
+  | FollowerEvent
+
+export type EventType = LedgerEvent['type']
+export type EventOf<Type extends EventType> = Extract<LedgerEvent, { type: Type }>
+
+type FieldsOf<Type extends EventType> =
+  | keyof EventOf<Type>['data']
+  | (EventOf<Type>['data'] extends { passwordHash?: string } ? 'passwordHash' : never)
+
+type EventRow<Type extends EventType> = {
+  readonly secret: readonly FieldsOf<Type>[]
+  readonly personal: readonly FieldsOf<Type>[]
+}
+
+const plain = { secret: [], personal: [] } as const
+
+/** One row an event: its secret and its personal fields. */
+export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = {
+  AccountCreated: { secret: ['passwordHash'], personal: ['name', 'userName', 'phone', 'email'] },
+  PasswordChanged: { secret: ['passwordHash'], personal: [] },
+  IdentityClaimed: plain,
+  IdentityReleased: plain,
+  CodeSent: { secret: ['codeHash'], personal: [] },
+  CodeTried: plain,
+  CodeUsed: plain,
+  SessionOpened: { secret: [], personal: ['name'] },
+  SessionRefreshed: plain,
+  SessionClosed: plain,
+  UserBlocked: plain,
+  UserUnblocked: plain,
+  GroupCreated: plain,
+  MembersAdded: plain,
+  MembersRemoved: plain,
+  OwnerTransferred: plain,
+  AdminAdded: plain,
+  AdminRemoved: plain,
+  GroupDissolved: plain,
+  MessageSent: { secret: [], personal: ['body'] },
+  MessageRecalled: plain,
+  ConversationRead: plain,
+  ConversationPinned: plain,
+  ConversationUnpinned: plain,
+  ConversationCleared: plain,
+  ConversationDeleted: plain,
+  FollowerAdvanced: plain,
+}
+
+export const isEventType = (type: string): type is EventType => Object.hasOwn(eventCatalogue, type)

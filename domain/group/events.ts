@@ -1,0 +1,82 @@
+// Owns what can have happened to a group (R14–R25). `by` is who did it; `memberCount` is the count after the event.
+
+import type { GroupId, Instant, UserId } from '../ids.ts'
+
+export type GroupCreated = {
+  readonly type: 'GroupCreated'
+  readonly data: {
+    readonly groupId: GroupId
+    readonly name: string
+    readonly ownerId: UserId
+    /** Without the owner. */
+    readonly memberIds: readonly UserId[]
+    readonly memberLimit: number
+    readonly inviteMode: InviteMode
+    readonly memberCount: number
+    readonly by: UserId
+    readonly at: Instant
+  }
+}
+
+/** Who may add members (R19). */
+export type InviteMode = 'managers' | 'everyone'
+
+export type MembersAdded = {
+  readonly type: 'MembersAdded'
+  readonly data: {
+    readonly groupId: GroupId
+    readonly userIds: readonly UserId[]
+    readonly memberCount: number
+    readonly by: UserId
+    readonly at: Instant
+  }
+}
+
+/** `kicked`: by the owner or an admin (R15). `left`: by themselves (R23), or the old owner with a transfer (R17). */
+export type MembersRemoved = {
+  readonly type: 'MembersRemoved'
+  readonly data: {
+    readonly groupId: GroupId
+    readonly userIds: readonly UserId[]
+    readonly reason: 'kicked' | 'left'
+    readonly memberCount: number
+    readonly by: UserId
+    readonly at: Instant
+  }
+}
+
+/** The old owner is a member afterwards; one who leaves with the transfer has a MembersRemoved in the same append. */
+export type OwnerTransferred = {
+  readonly type: 'OwnerTransferred'
+  readonly data: {
+    readonly groupId: GroupId
+    readonly from: UserId
+    readonly to: UserId
+    readonly by: UserId
+    readonly at: Instant
+  }
+}
+
+export type AdminAdded = {
+  readonly type: 'AdminAdded'
+  readonly data: { readonly groupId: GroupId; readonly userId: UserId; readonly by: UserId; readonly at: Instant }
+}
+
+export type AdminRemoved = {
+  readonly type: 'AdminRemoved'
+  readonly data: { readonly groupId: GroupId; readonly userId: UserId; readonly by: UserId; readonly at: Instant }
+}
+
+export type GroupDissolved = {
+  readonly type: 'GroupDissolved'
+  readonly data: { readonly groupId: GroupId; readonly by: UserId; readonly at: Instant }
+}
+
+export type GroupEvent =
+  | GroupCreated
+  | MembersAdded
+  | MembersRemoved
+  | OwnerTransferred
+  | AdminAdded
+  | AdminRemoved
+  | GroupDissolved

@@ -1,0 +1,139 @@
+// Owns the rules of what one user does to one conversation for themselves: read, pin, clear, delete (R72, R73, R80–R83).
+// Never touches what others see; that the user may see the conversation at all is asked before.
+// Stale facts can do this at worst: two pins at once overshoot the limit by one; a message that came within the follow lag
+// stays unread, uncleared or undeleted. A conversation without messages (lastSeq 0) has nothing to read, clear or delete,
+// so these answer [] (delete still unpins); it can be pinned, which a new group's member may want.
+
+import { type Decider, type Decision, noRuleFor, reject } from '../decider.ts'
+import type { ConversationId, Instant, UserId } from '../ids.ts'
+import { limits } from '../limits.ts'
+import type { InboxEvent, InboxMarks } from './events.ts'
+
+export type { InboxEvent, InboxMarks } from './events.ts'
+
+interface InboxCommandBase {
+  readonly userId: UserId
+  readonly conversationId: ConversationId
+  readonly at: Instant
+}
+
+export interface MarkRead extends InboxCommandBase {
+  readonly type: 'MarkRead'
+  readonly seq: number
+}
+
+export interface PinConversation extends InboxCommandBase {
+  readonly type: 'PinConversation'
+}
+
+export interface UnpinConversation extends InboxCommandBase {
+  readonly type: 'UnpinConversation'
+}
+
+export interface ClearConversation extends InboxCommandBase {
+  readonly type: 'ClearConversation'
+}
+
+export interface DeleteConversation extends InboxCommandBase {
+  readonly type: 'DeleteConversation'
+  /** Also clears (R81). */
+  readonly messages: boolean
+}
+
+export type InboxCommand = MarkRead | PinConversation | UnpinConversation | ClearConversation | DeleteConversation
+
+export interface InboxFacts {
+  /** The newest seq of the conversation that this user may see; 0 when there is none. */
+  readonly lastSeq: number
+  /** How many conversations this user has pinned. */
+  readonly pinnedCount: number
+}
+
+export type InboxRejection = 'conversation.pin-limit' | 'conversation.not-found'
+
+const evolve = (state: InboxMarks, event: InboxEvent): InboxMarks => {
+  switch (event.type) {
+    case 'ConversationRead':
+    case 'ConversationPinned':
+    case 'ConversationUnpinned':
+    case 'ConversationCleared':
+    case 'ConversationDeleted':
+      return event.data.marks
+    default:
+      return state
+  }
+}
+
+/** The event with all marks after it; nothing when no mark would change. Seq marks can only grow, whatever is asked. */
+const moved = (
+  type: InboxEvent['type'],
+  { userId, conversationId, at }: InboxCommandBase,
+  state: InboxMarks,
+  changes: Partial<InboxMarks>,
+): readonly InboxEvent[] => {
+  const marks: InboxMarks = {
+    readSeq: Math.max(state.readSeq, changes.readSeq ?? 0),
+    clearedSeq: Math.max(state.clearedSeq, changes.clearedSeq ?? 0),
+    deletedSeq: Math.max(state.deletedSeq, changes.deletedSeq ?? 0),
+    pinnedAt: changes.pinnedAt === undefined ? state.pinnedAt : changes.pinnedAt,
+  }
+  const unchanged =
+    marks.readSeq === state.readSeq &&
+    marks.clearedSeq === state.clearedSeq &&
+    marks.deletedSeq === state.deletedSeq &&
+    marks.pinnedAt === state.pinnedAt
+  return unchanged ? [] : [{ type, data: { userId, conversationId, marks, at } }]
+}
+
+/** A client may know less or claim more than there is: the mark stops at the last message. */
+const markRead = (command: MarkRead, state: InboxMarks, facts: InboxFacts): readonly InboxEvent[] =>
+  moved('ConversationRead', command, state, { readSeq: Math.min(command.seq, facts.lastSeq) })
+
+const pin = (command: PinConversation, state: InboxMarks, facts: InboxFacts): Decision<InboxEvent, InboxRejection> => {
+  if (state.pinnedAt !== null) return []
+  // A pin on what is out of the list could not be seen, nor taken off, and would still count.
+  if (state.deletedSeq > 0 && facts.lastSeq <= state.deletedSeq) {
+    return reject('conversation.not-found', 'The conversation is deleted. It comes back with its next message.')
+  }
+  if (facts.pinnedCount >= limits.pinnedConversationsMax) {
+    return reject(
+      'conversation.pin-limit',
+      `${limits.pinnedConversationsMax} conversations can be pinned. Unpin one first.`,
+    )
+  }
+  return moved('ConversationPinned', command, state, { pinnedAt: command.at })
+}
+
+const deleteConversation = (
+  command: DeleteConversation,
+  state: InboxMarks,
+  facts: InboxFacts,
+): readonly InboxEvent[] => {
+  const { lastSeq } = facts
+  const gone = { readSeq: lastSeq, deletedSeq: lastSeq, pinnedAt: null }
+  return moved('ConversationDeleted', command, state, command.messages ? { ...gone, clearedSeq: lastSeq } : gone)
+}
+
+/** The rules of `inbox-<userId>~<conversationId>` (R72, R73, R80–R83). */
+export const inbox: Decider<InboxMarks, InboxCommand, InboxEvent, InboxRejection, InboxFacts> = {
+  category: 'inbox',
+  load: { by: 'last' },
+  initial: { readSeq: 0, clearedSeq: 0, deletedSeq: 0, pinnedAt: null },
+  evolve,
+  decide: (command, state, facts) => {
+    switch (command.type) {
+      case 'MarkRead':
+        return markRead(command, state, facts)
+      case 'PinConversation':
+        return pin(command, state, facts)
+      case 'UnpinConversation':
+        return moved('ConversationUnpinned', command, state, { pinnedAt: null })
+      case 'ClearConversation':
+        return moved('ConversationCleared', command, state, { clearedSeq: facts.lastSeq })
+      case 'DeleteConversation':
+        return deleteConversation(command, state, facts)
+      default:
+        return noRuleFor(command)
+    }
+  },
+}

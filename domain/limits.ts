@@ -1,0 +1,52 @@
+// Owns every number that bounds what users can do: unit last in the name, the requirement beside it.
+// Bounds of machinery (queues, buffers, retries) stand beside the machinery they bound.
+
+export const limits = {
+  /** Sign-in codes (R1). */
+  codeDigits: 6,
+  codeLifeSeconds: 300,
+  codeResendSeconds: 60,
+  codeWrongTriesMax: 5,
+  /** Names and texts, in characters (R3, R14, R59). */
+  nameCharactersMax: 64,
+  userNameCharactersMin: 3,
+  userNameCharactersMax: 32,
+  passwordCharactersMin: 8,
+  passwordCharactersMax: 128,
+  groupNameCharactersMax: 64,
+  textCharactersMax: 5_000,
+  extCharactersMax: 1_024,
+  recallReasonCharactersMax: 200,
+  clientMessageIdCharactersMax: 64,
+  deviceIdCharactersMax: 64,
+  deviceNameCharactersMax: 64,
+  /** Devices of one user that may be signed in at once (R53). */
+  sessionsMax: 10,
+  /** Block list (R10). */
+  blockedUsersMax: 3_000,
+  /** Groups (R14, R15, R25). */
+  groupMembersMin: 2,
+  groupMembersDefault: 200,
+  groupMembersMax: 5_000,
+  groupsCreatedMax: 100,
+  groupsJoinedMax: 5_000,
+  groupTargetsPerCallMax: 200,
+  groupAdminsMax: 10,
+  /** A sender's own recall; owner and admins of a group at any time. */
+  recallWindowSeconds: 120,
+  /** Pinned conversations of one user (R80). */
+  pinnedConversationsMax: 100,
+  /** Conversations in one clear (R72). */
+  clearConversationsMax: 50,
+  /** Ids in one batch query (R2). */
+  usersPerQueryMax: 150,
+  pageDefault: 50,
+  pageMax: 100,
+  /** Offline and roaming messages of one conversation in a sync (R32, R33). */
+  syncMessagesPerConversationMax: 100,
+  roamingDays: 7,
+  /** A client's message id may be this far ahead of the server's clock. */
+  clientClockAheadSecondsMax: 10,
+} as const
+
+export type Limits = { readonly [Name in keyof typeof limits]: number }

@@ -1,0 +1,100 @@
+// Owns the rules of what can happen to one message after it was sent: who may recall it, and until when (Recall).
+// Never sees the content that a recall takes away. That the caller may see the message at all is asked before.
+// Stale facts can do this at worst: one who lost a role within the follow lag recalls one more message by it.
+
+import { type Decider, type Decision, type Rejection, reject } from '../decider.ts'
+import { reaches } from '../group/permissions.ts'
+import type { ConversationId, Instant, UserId } from '../ids.ts'
+import { secondsBetween } from '../instants.ts'
+import { limits } from '../limits.ts'
+import type { GroupRole } from '../rows.ts'
+import type { MessageEvent, MessageRecalled } from './events.ts'
+
+export type { MessageEvent } from './events.ts'
+
+export interface MessageState {
+  readonly recalled: boolean
+}
+
+export interface RecallMessage {
+  readonly type: 'RecallMessage'
+  readonly conversationId: ConversationId
+  readonly seq: number
+  readonly by: UserId
+  readonly reason?: string
+  readonly at: Instant
+}
+
+export type MessageCommand = RecallMessage
+
+export interface MessageFacts {
+  /** Of the message as it was sent; none of it ever changes. */
+  readonly message: {
+    readonly from: UserId
+    readonly countable: number
+    readonly counts: boolean
+    readonly at: Instant
+    readonly hadExt: boolean
+    readonly type: 'text' | 'notification'
+  }
+  /** The caller's role in the group; null in a P2P conversation, and for former members. */
+  readonly byRole: GroupRole | null
+  /** The sender's role in the group; null in a P2P conversation, and for former members. */
+  readonly fromRole: GroupRole | null
+}
+
+export type MessageRejection = 'message.not-sender' | 'message.recall-too-late' | 'message.not-recallable'
+
+const evolve = (state: MessageState, event: MessageEvent): MessageState =>
+  event.type === 'MessageRecalled' ? { recalled: true } : state
+
+/** A role of the group recalls at any time; the sender, within the window. */
+const refused = (command: RecallMessage, facts: MessageFacts): Rejection<MessageRejection> | undefined => {
+  const { message, byRole, fromRole } = facts
+  if (message.type === 'notification') {
+    return reject('message.not-recallable', 'Notifications of the server cannot be recalled.')
+  }
+  const own = command.by === message.from
+  // An admin's own message is, to them, as a plain member's.
+  if (reaches('recallMessages', byRole, own && byRole === 'admin' ? 'member' : fromRole)) return undefined
+  if (!own)
+    return reject('message.not-sender', 'Only its sender, or one who stands above them in the group, can recall it.')
+  if (secondsBetween(message.at, command.at) > limits.recallWindowSeconds) {
+    return reject('message.recall-too-late', `A message can be recalled for ${limits.recallWindowSeconds} seconds.`)
+  }
+  return undefined
+}
+
+const recallMessage = (
+  command: RecallMessage,
+  state: MessageState,
+  facts: MessageFacts,
+): Decision<MessageEvent, MessageRejection> => {
+  // First of all: a repeat after the window, or by somebody else, finds what it asked for.
+  if (state.recalled) return []
+  const refusal = refused(command, facts)
+  if (refusal !== undefined) return refusal
+  const { from, countable, counts, hadExt } = facts.message
+  const data: MessageRecalled['data'] = {
+    conversationId: command.conversationId,
+    seq: command.seq,
+    from,
+    countable,
+    counts,
+    hadExt,
+    by: command.by,
+    ...(command.reason === undefined ? {} : { reason: command.reason }),
+    at: command.at,
+  }
+  return [{ type: 'MessageRecalled', data }]
+}
+
+/** The rules of `message-<conversationId>.<seq>`. */
+export const message: Decider<MessageState, MessageCommand, MessageEvent, MessageRejection, MessageFacts> = {
+  category: 'message',
+  load: { by: 'last' },
+  initial: { recalled: false },
+  evolve,
+  // One command: a second one does not compile until this is a switch like its siblings'.
+  decide: recallMessage,
+}

@@ -1,0 +1,169 @@
+// Owns how the rows of every collection look to clients: the same over HTTP, in the sync and in live frames.
+// Builders are pure and total; whoever has the values (a read model, a held state) builds the same text.
+
+import type { Account } from './account/account.ts'
+import type { InviteMode } from './group/events.ts'
+import type { Group } from './group/group.ts'
+import {
+  type ConversationId,
+  type GroupId,
+  groupConversationId,
+  type Instant,
+  type Position,
+  type SessionId,
+  type UserId,
+} from './ids.ts'
+import type { MessageRecalled } from './message/events.ts'
+import type { Platform } from './session/events.ts'
+
+export const collections = [
+  'users',
+  'conversations',
+  'messages',
+  'blocklist',
+  'groups',
+  'notifications',
+  'sessions',
+] as const
+export type Collection = (typeof collections)[number]
+
+/** Collections that come on request only (`open`). */
+export const openCollections = ['members'] as const
+export type OpenCollection = (typeof openCollections)[number]
+
+export interface UserRow {
+  readonly userId: UserId
+  readonly userName?: string
+  readonly name: string
+}
+
+/** What only the user sees of the own account. */
+export interface OwnUserRow extends UserRow {
+  readonly phone?: string
+  readonly email?: string
+  readonly createdAt: Instant
+}
+
+export interface SessionRow {
+  readonly sessionId: SessionId
+  readonly deviceId: string
+  readonly platform: Platform
+  readonly name: string
+  readonly openedAt: Instant
+}
+
+export interface BlocklistRow {
+  readonly userId: UserId
+  readonly at: Instant
+}
+
+export type GroupRole = 'owner' | 'admin' | 'member'
+
+export interface GroupRow {
+  readonly groupId: GroupId
+  readonly conversationId: ConversationId
+  readonly name: string
+  readonly ownerId: UserId
+  readonly memberCount: number
+  readonly memberLimit: number
+  readonly inviteMode: InviteMode
+  readonly createdAt: Instant
+  readonly dissolvedAt: Instant | null
+  readonly myRole: GroupRole
+}
+
+export interface MemberRow {
+  readonly groupId: GroupId
+  readonly userId: UserId
+  readonly role: GroupRole
+  readonly joinedAt: Instant
+  /** Who brought the member in; absent for the one who created the group. */
+  readonly invitedBy?: UserId
+}
+
+/** A system notification: to one person, outside every conversation. */
+export interface NotificationRow {
+  /** Id of the event it tells of. */
+  readonly notificationId: string
+  readonly kind: 'removedFromGroup' | 'groupDissolved'
+  readonly groupId: GroupId
+  readonly by: UserId
+  readonly at: Instant
+}
+
+export interface ConversationRow {
+  readonly conversationId: ConversationId
+  readonly kind: 'p2p' | 'group'
+  readonly lastSeq: number
+  readonly unread: number
+  /** Everything up to here is read; never below what the user cleared or could not see before joining. */
+  readonly readSeq: number
+  /** Messages up to here are gone for the user; a device drops what it holds of them. */
+  readonly clearedSeq: number
+  readonly pinnedAt: Instant | null
+  /** False once the user is no longer a member of the group: the row and what was seen stay, nothing new comes. */
+  readonly active: boolean
+}
+
+/** A conversation's row as JSON text; `lastMessage` is a message's stored wire text, spliced in unparsed. */
+export const conversationRowText = (row: ConversationRow, lastMessageText: string | null): string =>
+  `${JSON.stringify(row).slice(0, -1)},"lastMessage":${lastMessageText ?? 'null'}}`
+
+/** A message's wire text: the recorded JSON text of MessageSent's data with the position added. */
+export const messageText = (recordedText: string, position: Position): string =>
+  `${recordedText.slice(0, -1)},"position":"${position}"}`
+
+/** What a device merges into a message it holds once it was recalled; the same fields stand in the stored row. */
+export interface RecalledFields {
+  readonly body: Readonly<Record<string, never>>
+  readonly ext?: null
+  readonly from: UserId
+  readonly countable: number
+  /** Whether the message counted as unread, for a device that does not hold it. */
+  readonly counts: boolean
+  readonly recalled: { readonly at: Instant; readonly by: UserId; readonly reason?: string }
+}
+
+/** The fields that a recall changes, the same in the frame and in the stored row. */
+export const recalledFieldsOf = (recall: MessageRecalled['data']): RecalledFields => ({
+  body: {},
+  ...(recall.hadExt ? { ext: null } : undefined),
+  from: recall.from,
+  countable: recall.countable,
+  counts: recall.counts,
+  recalled: { at: recall.at, by: recall.by, ...(recall.reason === undefined ? undefined : { reason: recall.reason }) },
+})
+
+/** The wire text of a recalled message: what it was, without its content. */
+export const tombstoneText = (wireText: string, recall: MessageRecalled['data']): string =>
+  JSON.stringify({ ...JSON.parse(wireText), ...recalledFieldsOf(recall) })
+
+/** What everybody may see of an account; undefined while there is none. */
+export const userRowOf = (account: Account): UserRow | undefined => {
+  if (account.status === 'none') return undefined
+  const { userId, userName, name } = account
+  return { userId, ...(userName === undefined ? undefined : { userName }), name }
+}
+
+/** A group as one of its members sees it; undefined for others. */
+export const groupRowOf = (group: Group, userId: UserId): GroupRow | undefined => {
+  const member = group.status === 'none' ? undefined : group.members.get(userId)
+  if (group.status === 'none' || member === undefined) return undefined
+  return {
+    groupId: group.groupId,
+    conversationId: groupConversationId(group.groupId),
+    name: group.name,
+    ownerId: group.ownerId,
+    memberCount: group.members.size,
+    memberLimit: group.memberLimit,
+    inviteMode: group.inviteMode,
+    createdAt: group.createdAt,
+    dissolvedAt: group.dissolvedAt,
+    myRole: member.role,
+  }
+}
+
+/** Id of a row of `messages`. */
+export const messageRowId = (conversationId: ConversationId, seq: number): string => `${conversationId}#${seq}`
+/** Id of a row of `members`. */
+export const memberRowId = (groupId: GroupId, userId: UserId): string => `${groupId}#${userId}`

@@ -1,0 +1,50 @@
+// What holds for every decider: unknown events change nothing, and the category is that of its stream.
+
+import { describe, expect, it } from 'vitest'
+import { account } from '../../domain/account/account.ts'
+import { blocklist } from '../../domain/blocklist/blocklist.ts'
+import { code } from '../../domain/code/code.ts'
+import { conversation } from '../../domain/conversation/conversation.ts'
+import { follower } from '../../domain/follower/follower.ts'
+import { group } from '../../domain/group/group.ts'
+import { identity } from '../../domain/identity/identity.ts'
+import { inbox } from '../../domain/inbox/inbox.ts'
+import { message } from '../../domain/message/message.ts'
+import { session } from '../../domain/session/session.ts'
+
+const deciders = {
+  account,
+  blocklist,
+  code,
+  conversation,
+  follower,
+  group,
+  identity,
+  inbox,
+  message,
+  session,
+} as const
+
+describe.each(Object.entries(deciders))('%s', (name, decider) => {
+  it('names its own category', () => {
+    expect(decider.category).toBe(name)
+  })
+
+  it('leaves its state as it is for an event it does not know', () => {
+    const unknown = { type: 'SomethingOfTheFuture', data: {} } as never
+    expect(decider.evolve(decider.initial as never, unknown)).toBe(decider.initial)
+  })
+})
+
+describe('the deciders of more than one command', () => {
+  const { message: _, follower: __, group: ___, ...several } = deciders
+  it.each(Object.entries(several))(
+    '%s throws for a command without a rule, naming its type alone',
+    (_name, decider) => {
+      const command = { type: 'Nonsense', secret: 'hunter2' } as never
+      expect(() => decider.decide(command, decider.initial as never, undefined as never)).toThrow(
+        /^no rule for the command Nonsense$/,
+      )
+    },
+  )
+})

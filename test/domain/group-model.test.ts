@@ -1,0 +1,164 @@
+// Any sequence of commands against a second, naive telling of the same rules: sets of names and nothing else.
+// Holds what must always be true: one owner while open, never over capacity, roles consistent, counts right, snapshots faithful.
+
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { type Group, type GroupCommand, type GroupEvent, group } from '../../domain/group/group.ts'
+import type { GroupId, Instant, UserId } from '../../domain/ids.ts'
+import { limits } from '../../domain/limits.ts'
+import { fold } from '../support/specify.ts'
+
+const groupId = 'g1' as GroupId
+const people = Array.from({ length: 15 }, (_, index) => `p${index}` as UserId)
+const creator = people[0] as UserId
+
+const person = fc.constantFrom(...people)
+/** Commands by owner, admins or anybody; the owner more often, or hardly anything would ever be allowed. */
+type Planned = { readonly byOwner: boolean; readonly command: GroupCommand }
+
+const actor = { by: person }
+const somebody = fc.array(person, { maxLength: 4 })
+const command: fc.Arbitrary<GroupCommand> = fc
+  .oneof(
+    { weight: 6, arbitrary: fc.record({ type: fc.constant('AddMembers' as const), userIds: somebody, ...actor }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant('RemoveMembers' as const), userIds: somebody, ...actor }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('LeaveGroup' as const), ...actor }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ type: fc.constant('TransferGroup' as const), to: person, leave: fc.boolean(), ...actor }),
+    },
+    { weight: 6, arbitrary: fc.record({ type: fc.constant('AddAdmin' as const), userId: person, ...actor }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('RemoveAdmin' as const), userId: person, ...actor }) },
+  )
+  .map(planned => ({ ...planned, at: '' as Instant }))
+const dissolution: fc.Arbitrary<GroupCommand> = person.map(by => ({ type: 'DissolveGroup', by, at: '' as Instant }))
+const plan: fc.Arbitrary<Planned> = fc.record({
+  byOwner: fc.boolean(),
+  command: fc.oneof({ weight: 40, arbitrary: command }, { weight: 1, arbitrary: dissolution }),
+})
+const setting = fc.record({
+  memberLimit: fc.integer({ min: 2, max: 16 }),
+  inviteMode: fc.constantFrom('managers' as const, 'everyone' as const),
+  memberIds: fc.array(person, { maxLength: 14 }),
+})
+
+interface Model {
+  owner: UserId
+  admins: Set<UserId>
+  members: Set<UserId>
+  dissolved: boolean
+}
+
+const instant = (index: number): Instant => new Date(1_795_000_000_000 + index).toISOString() as Instant
+
+/** Whether the command is allowed, and what the sets are afterwards. */
+const allowed = (model: Model, planned: GroupCommand, limit: number, everyone: boolean): boolean => {
+  const { by } = planned
+  if (!model.members.has(by) || model.dissolved) return false
+  const isOwner = by === model.owner
+  const manages = isOwner || model.admins.has(by)
+  switch (planned.type) {
+    case 'CreateGroup':
+      return false
+    case 'AddMembers':
+      return (manages || everyone) && fits(model, planned.userIds, limit)
+    case 'RemoveMembers':
+      return manages && planned.userIds.every(userId => userId !== by && removable(model, userId, isOwner))
+    case 'LeaveGroup':
+      return !isOwner
+    case 'TransferGroup':
+      return isOwner && planned.to !== by && model.members.has(planned.to)
+    case 'AddAdmin': {
+      const { userId } = planned
+      const room = model.admins.has(userId) || model.admins.size < limits.groupAdminsMax
+      return isOwner && model.members.has(userId) && userId !== model.owner && room
+    }
+    case 'RemoveAdmin':
+      return isOwner && planned.userId !== model.owner
+    case 'DissolveGroup':
+      return isOwner
+  }
+}
+
+const fits = (model: Model, userIds: readonly UserId[], limit: number): boolean => {
+  const union = new Set([...model.members, ...userIds])
+  return union.size <= limit || union.size === model.members.size
+}
+
+const removable = (model: Model, userId: UserId, byOwner: boolean): boolean =>
+  model.members.has(userId) && userId !== model.owner && (byOwner || !model.admins.has(userId))
+
+const perform = (model: Model, planned: GroupCommand) => {
+  const drop = (userId: UserId) => {
+    model.members.delete(userId)
+    model.admins.delete(userId)
+  }
+  if (planned.type === 'AddMembers') for (const userId of planned.userIds) model.members.add(userId)
+  if (planned.type === 'RemoveMembers') planned.userIds.forEach(drop)
+  if (planned.type === 'LeaveGroup') drop(planned.by)
+  if (planned.type === 'AddAdmin') model.admins.add(planned.userId)
+  if (planned.type === 'RemoveAdmin') model.admins.delete(planned.userId)
+  if (planned.type === 'DissolveGroup') model.dissolved = true
+  if (planned.type !== 'TransferGroup') return
+  model.owner = planned.to
+  model.admins.delete(planned.to)
+  if (planned.leave) drop(planned.by)
+}
+
+const expectSame = (state: Group, model: Model, memberLimit: number) => {
+  if (state.status === 'none') return expect.fail('the group is gone')
+  const having = (role: string) =>
+    [...state.members].filter(([, member]) => member.role === role).map(([userId]) => userId)
+  expect(having('owner')).toStrictEqual([state.ownerId])
+  expect(state.ownerId).toBe(model.owner)
+  expect(new Set(having('admin'))).toStrictEqual(model.admins)
+  expect(new Set(state.members.keys())).toStrictEqual(model.members)
+  expect(state.members.size).toBeLessThanOrEqual(memberLimit)
+  expect(having('admin').length).toBeLessThanOrEqual(limits.groupAdminsMax)
+  expect(state.status).toBe(model.dissolved ? 'dissolved' : 'open')
+}
+
+/** The count that an event carries is the count after it, also in the middle of a decision. */
+const foldCounting = (events: readonly GroupEvent[], start: Group): Group => {
+  let state = start
+  for (const event of events) {
+    state = fold(group, [event], state)
+    if (state.status === 'none') return expect.fail('no group')
+    if ('memberCount' in event.data) expect(event.data.memberCount).toBe(state.members.size)
+    expect([...state.members.values()].filter(member => member.role === 'owner')).toHaveLength(1)
+  }
+  return state
+}
+
+it('a group agrees with the naive telling of its rules under any sequence of commands', () => {
+  const { load } = group
+  if (load.by !== 'snapshot') return expect.fail('no snapshots')
+  fc.assert(
+    fc.property(setting, fc.array(plan, { maxLength: 60 }), (chosen, plans) => {
+      const creation: GroupCommand = { type: 'CreateGroup', groupId, name: 'G', ...chosen, by: creator, at: instant(0) }
+      const begun = group.decide(creation, group.initial, { groupsCreated: 0 })
+      const members = new Set([creator, ...chosen.memberIds])
+      expect('rejected' in begun).toBe(members.size > chosen.memberLimit)
+      if ('rejected' in begun) return
+      let state = foldCounting(begun, group.initial)
+      const model: Model = { owner: creator, admins: new Set(), members, dissolved: false }
+      for (const [index, { byOwner, command }] of plans.entries()) {
+        const planned = { ...command, by: byOwner ? model.owner : command.by, at: instant(index + 1) }
+        const decision = group.decide(planned, state, undefined)
+        const may = allowed(model, planned, chosen.memberLimit, chosen.inviteMode === 'everyone')
+        expect('rejected' in decision, JSON.stringify({ planned, decision })).toBe(!may)
+        if ('rejected' in decision) continue
+        perform(model, planned)
+        state = foldCounting(decision, state)
+        expectSame(state, model, chosen.memberLimit)
+      }
+      const restored = load.decode(JSON.parse(JSON.stringify(load.encode(state))))
+      expect(restored).toStrictEqual(state)
+      // The order of joining is part of the state, and an equal map may hide another one.
+      if (restored.status !== 'none' && state.status !== 'none') {
+        expect([...restored.members]).toStrictEqual([...state.members])
+      }
+    }),
+    { numRuns: 300 },
+  )
+})

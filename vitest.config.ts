@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+// Forks: uWebSockets.js aborts its process on misuse, and LMDB and PGlite belong to one process each.
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    maxWorkers: 2,
+  },
+})
