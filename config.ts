@@ -1,0 +1,134 @@
+// Owns every variable the server reads from its environment: one schema gives the check, the default and the printed help.
+// Nothing else may read process.env.
+
+import { z } from 'zod'
+
+export const roles = ['api', 'realtime', 'projections'] as const
+export type Role = (typeof roles)[number]
+
+const port = (byDefault: number) => z.coerce.number().int().min(0).max(65_535).default(byDefault)
+const text = z.string().trim().min(1)
+const list = text.transform(value =>
+  value
+    .split(',')
+    .map(item => item.trim())
+    .filter(item => item !== ''),
+)
+const onOff = z.enum(['on', 'off'])
+
+/** One entry a variable; the description is what `npm start -- --help` prints. */
+export const configSchema = z.object({
+  HOST: text.default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all.'),
+  HTTP_PORT: port(8080).describe('Port of the HTTP API; 0 takes a free one.'),
+  REALTIME_PORT: port(8081).describe('Port of the WebSocket server; 0 takes a free one.'),
+  PUBLIC_REALTIME_URL: z
+    .url()
+    .optional()
+    .describe('The socket as clients reach it, told by GET /v1/server (default: from HOST and REALTIME_PORT).'),
+  DATA_DIR: text.default('./data').describe('Folder of the embedded log, the embedded read models and the keys.'),
+  EVENTSTORE_URL: text
+    .optional()
+    .describe('EventStoreDB, esdb://user:password@host:2113?tls=true (default: the embedded log).'),
+  DATABASE_URL: text
+    .optional()
+    .describe('Postgres, postgres://user:password@host:5432/name (default: the embedded database).'),
+  ROLES: list
+    .pipe(z.array(z.enum(roles)).min(1))
+    .default([...roles])
+    .describe(
+      'What this process does: api, realtime, projections, separated by commas. Splitting needs EVENTSTORE_URL and DATABASE_URL.',
+    ),
+  TOKEN_SIGNING_KEY: text
+    .optional()
+    .describe(
+      'Ed25519 private key, PKCS #8 in PEM or base64 (default: made in DATA_DIR; required when roles are split).',
+    ),
+  IDENTITY_HMAC_KEY: text
+    .optional()
+    .describe('At least 32 random bytes, base64 or hex (default: made in DATA_DIR; required when roles are split).'),
+  DEVICE_POLICY: z
+    .enum(['one', 'desktopAndMobile', 'many'])
+    .default('many')
+    .describe('Which devices of one user may be signed in at once.'),
+  USER_NAME_SIGN_UP: onOff.default('on').describe('Whether an account may be made by user name and password alone.'),
+  SMTP_URL: text
+    .optional()
+    .describe(
+      'Mail server for codes, smtps://user:password@host:465 (default: codes are printed in the log, except in production).',
+    ),
+  MAIL_FROM: text.default('Ledgerline <no-reply@localhost>').describe('Sender of mails.'),
+  SMS_URL: z.url().optional().describe('HTTP address that sends a text message by POST (default: as for mail).'),
+  SMS_BODY_TEMPLATE: text.optional().describe('JSON body of that POST with {{to}}, {{code}} and {{text}}.'),
+  SMS_AUTHORIZATION: text.optional().describe('Authorization header of that POST.'),
+  CORS_ORIGINS: list
+    .optional()
+    .describe(
+      'Origins of web clients, separated by commas; also checked for sockets (default: none over HTTP, any for sockets).',
+    ),
+  TRUST_PROXY: list
+    .optional()
+    .describe(
+      'Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas (default: none).',
+    ),
+  RATE_LIMITS: onOff.default('on').describe('off is for load tests only, and says so at start.'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+    .default('info')
+    .describe('Least level that is logged.'),
+  NODE_ENV: z
+    .enum(['production', 'development', 'test'])
+    .default('development')
+    .describe('In production no code is ever printed.'),
+})
+
+export type Config = z.infer<typeof configSchema>
+
+/** The environment does not make sense; the message names each variable and what to do. */
+export class ConfigError extends Error {
+  readonly code = 'config'
+}
+
+const splitProblem = (config: Config): string | undefined => {
+  if (config.ROLES.length === roles.length) return undefined
+  const missing = (['EVENTSTORE_URL', 'DATABASE_URL', 'TOKEN_SIGNING_KEY', 'IDENTITY_HMAC_KEY'] as const).filter(
+    name => config[name] === undefined,
+  )
+  if (missing.length === 0) return undefined
+  return `ROLES=${config.ROLES.join(',')} runs only a part of the server, and the parts must share their stores and keys. Set ${missing.join(', ')}, or leave ROLES away to run everything in one process.`
+}
+
+/** Reads and checks the environment. Empty variables count as absent. @throws ConfigError */
+export const readConfig = (environment: Readonly<Record<string, string | undefined>>): Config => {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  )
+  const parsed = configSchema.safeParse(given)
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map(issue => `  ${issue.path.join('.')}: ${issue.message}`)
+    throw new ConfigError(`The configuration is not valid. See npm start -- --help\n${lines.join('\n')}`)
+  }
+  const problem = splitProblem(parsed.data)
+  if (problem !== undefined) throw new ConfigError(problem)
+  return parsed.data
+}
+
+/** The text of `--help`: every variable with its default. */
+export const helpText = (): string => {
+  const lines = Object.entries(configSchema.shape).flatMap(([name, schema]) => {
+    const byDefault = schema.safeParse(undefined)
+    const value = byDefault.success ? byDefault.data : undefined
+    const shown = value === undefined ? '' : `  (default: ${Array.isArray(value) ? value.join(',') : value})`
+    return [`  ${name}${shown}`, `      ${schema.description ?? ''}`]
+  })
+  return [
+    'Ledgerline, an instant-messaging core in which every action is an event.',
+    '',
+    'npm start            runs the server in the foreground',
+    'npm start -- --help  prints this',
+    '',
+    'It is configured by environment variables only:',
+    '',
+    ...lines,
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,191 @@
+// Owns what one process holds over the log: held states, the command queues, the recent sends, and the one subscription that
+// keeps them current and feeds the live room. Knows when it is behind: then it decides nothing.
+
+import { account } from '../domain/account/account.ts'
+import type { Decider, DomainEvent, Rejection } from '../domain/decider.ts'
+import { identity } from '../domain/identity/identity.ts'
+import { type Position, type SessionId, streamOf, type UserId } from '../domain/ids.ts'
+import type { RejectionCode } from '../domain/rejections.ts'
+import { session, sessionIsValid } from '../domain/session/session.ts'
+import { both, isPromise } from './at-hand.ts'
+import type { Clock } from './clock.ts'
+import { createHandle, type Handle, type HandleCounters } from './handle.ts'
+import { type EventStore, type RecordedEvent, Unavailable } from './port.ts'
+import { createSend, type NotifyCommand, type SendCommand, type SendReply } from './send.ts'
+import { createRecentSends, type RecentSends, type SentMessage } from './sends.ts'
+import { createStates, type Held, type States } from './states.ts'
+
+/** How often the head is asked for, and how long the subscription may lag behind it before the node stops deciding. */
+export const headIntervalMs = 500
+export const behindMsMax = 1_000
+
+/** The subscription has not passed a head seen more than behindMsMax ago: facts may be too old to decide on. */
+export class Behind extends Error {
+  readonly code = 'behind'
+}
+
+export interface Node {
+  readonly store: EventStore
+  readonly clock: Clock
+  readonly states: States
+  readonly counters: HandleCounters
+  readonly recentSends: RecentSends
+  readonly handle: Handle
+  load<State, Command, Event extends DomainEvent, Code extends RejectionCode, Facts>(
+    decider: Decider<State, Command, Event, Code, Facts>,
+    stream: string,
+  ): Held<State> | Promise<Held<State>>
+  /** Sends a message exactly once; a repeat gets the first reply (design: repeated sends). */
+  send(command: SendCommand): Promise<SendReply | Rejection>
+  /** Writes a server-made message exactly once for its source event. */
+  notify(command: NotifyCommand): Promise<SendReply | Rejection>
+  /** Whether the account exists and its identity claim stands. */
+  isLive(userId: UserId): boolean | Promise<boolean>
+  /** Whether the device may still act: open, and its credentials not changed since (R4). */
+  sessionIsValid(userId: UserId, sessionId: SessionId): boolean | Promise<boolean>
+  /** Called with each batch of the log, in order, after the held states moved past it. */
+  onEvents(listener: (events: readonly RecordedEvent[]) => void): void
+  /** Called when the node falls behind (true) and when it has caught up (false). */
+  onBehind(listener: (behind: boolean) => void): void
+  readonly behind: boolean
+  /** Position of the newest event this node has seen. */
+  readonly position: Position
+  /** Number of events seen since the start. */
+  readonly eventsSeen: number
+  close(): Promise<void>
+}
+
+export interface NodeDependencies {
+  readonly store: EventStore
+  readonly clock: Clock
+  /** Finds an old send in the read models once they have passed `after`; undefined: never sent. */
+  readonly lookUpSend: (from: UserId, clientMessageId: string, after: Position) => Promise<SentMessage | undefined>
+  /** How many events the read models lag, if this process knows. */
+  readonly readModelLagEvents: () => number
+  readonly onError: (error: unknown, what: string) => void
+}
+
+/** Opens the node: reads the recent sends, then follows the log from there. @throws Unavailable */
+export const startNode = async (dependencies: NodeDependencies): Promise<Node> => {
+  const { store, clock } = dependencies
+  const states = createStates(store)
+  const recentSends = createRecentSends(clock)
+  const listeners: ((events: readonly RecordedEvent[]) => void)[] = []
+  const behindListeners: ((behind: boolean) => void)[] = []
+  const stopping = new AbortController()
+  const start = await store.head()
+  let position = start
+  let eventsSeen = 0
+  let behind = false
+
+  const observe = (events: readonly RecordedEvent[]) => {
+    states.apply(events)
+    recentSends.observe(events)
+  }
+
+  const guard = () => {
+    if (stopping.signal.aborted) throw new Unavailable('The server is shutting down. Try again.')
+    if (behind) throw new Behind('This server is behind the event log. Try again in a moment.')
+  }
+
+  const { handle, counters } = createHandle({ store, states, observe, guard, onError: dependencies.onError })
+  const load: Node['load'] = (decider, stream) => states.load(decider, stream)
+
+  const isLive = (userId: UserId): boolean | Promise<boolean> => {
+    const live = (held: Held<typeof account.initial>): boolean | Promise<boolean> => {
+      const state = held.state
+      if (state.status === 'none') return false
+      const claim = load(identity, streamOf.identity(state.identity.hmac))
+      return isPromise(claim)
+        ? claim.then(({ state: { claimedBy } }) => claimedBy === userId)
+        : claim.state.claimedBy === userId
+    }
+    const held = load(account, streamOf.account(userId))
+    return isPromise(held) ? held.then(live) : live(held)
+  }
+
+  const validSession = (userId: UserId, sessionId: SessionId) =>
+    both(load(account, streamOf.account(userId)), load(session, streamOf.session(userId)), (accountHeld, sessionHeld) =>
+      sessionIsValid(accountHeld.state, sessionHeld.state, sessionId),
+    )
+
+  const { send, notify } = createSend({ ...dependencies, handle, load, isLive, recentSends })
+
+  await recentSends.load(store, start)
+
+  const follow = async () => {
+    for await (const events of store.subscribe({ from: start, signal: stopping.signal })) {
+      observe(events)
+      const last = events.at(-1)
+      if (last !== undefined) position = last.position
+      eventsSeen += events.length
+      for (const listener of listeners) listener(events)
+    }
+  }
+  const following = follow().catch(error => {
+    if (!stopping.signal.aborted) dependencies.onError(error, 'the subscription of this node')
+    setBehind(true)
+  })
+
+  const setBehind = (now: boolean) => {
+    if (now === behind) return
+    behind = now
+    for (const listener of behindListeners) listener(now)
+  }
+
+  // The node is current as of the asking time of the newest head that the subscription has passed.
+  let currentAsOfMs = clock.unixMs()
+  let awaited: { readonly head: Position; readonly askedMs: number } | undefined
+  const watch = async () => {
+    while (!stopping.signal.aborted) {
+      if (awaited !== undefined && position >= awaited.head) currentAsOfMs = awaited.askedMs
+      const askedMs = clock.unixMs()
+      const head = await store.head().catch(() => undefined)
+      if (head !== undefined && position >= head) currentAsOfMs = askedMs
+      awaited = head === undefined ? awaited : { head, askedMs }
+      setBehind(clock.unixMs() - currentAsOfMs > headIntervalMs + behindMsMax)
+      await delayOrAbort(headIntervalMs, stopping.signal)
+    }
+  }
+  const watching = watch()
+
+  return {
+    store,
+    clock,
+    states,
+    counters,
+    recentSends,
+    handle,
+    load,
+    send,
+    notify,
+    isLive,
+    sessionIsValid: validSession,
+    onEvents: listener => listeners.push(listener),
+    onBehind: listener => behindListeners.push(listener),
+    get behind() {
+      return behind
+    },
+    get position() {
+      return position
+    },
+    get eventsSeen() {
+      return eventsSeen
+    },
+    close: async () => {
+      stopping.abort()
+      await Promise.all([following, watching])
+    },
+  }
+}
+
+const delayOrAbort = (milliseconds: number, signal: AbortSignal) =>
+  new Promise<void>(resolve => {
+    const timer = setTimeout(done, milliseconds)
+    function done() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done)
+  })

@@ -1,0 +1,201 @@
+// Owns the way of a message from a sender to the log: the hot path. Facts and duplicates come from memory, the rest is one
+// queue and one append. Must never append the same (sender, clientMessageId) twice, through whatever node, after whatever crash.
+
+import { blocklist } from '../domain/blocklist/blocklist.ts'
+import { type ConversationCommand, type ConversationFacts, conversation } from '../domain/conversation/conversation.ts'
+import type { NotificationBody } from '../domain/conversation/events.ts'
+import { isRejection, type Rejection, reject } from '../domain/decider.ts'
+import { group } from '../domain/group/group.ts'
+import {
+  type ConversationId,
+  conversationParts,
+  type Instant,
+  type Position,
+  streamOf,
+  systemUserId,
+  type UserId,
+  unixMsOfUuidV7,
+} from '../domain/ids.ts'
+import { both, isPromise } from './at-hand.ts'
+import type { Clock } from './clock.ts'
+import { type Handle, Overloaded } from './handle.ts'
+import { clockAhead, contentHashOf, type MessageContent, type RecentSends, type SentMessage } from './sends.ts'
+import type { States } from './states.ts'
+
+/** Events the read models may lag before sends are held back, and for how long a send waits for them. */
+export const holdBackLagEvents = 10_000
+export const holdBackMsMax = 2_000
+const holdBackPollMs = 20
+
+export interface SendCommand {
+  readonly conversationId: ConversationId
+  readonly from: UserId
+  readonly clientMessageId: string
+  readonly content: MessageContent
+}
+
+/** A message that the server writes because of an event; the event's id is its key, the event's time its age (R65). */
+export interface NotifyCommand {
+  readonly conversationId: ConversationId
+  readonly sourceId: string
+  readonly sourceAt: Instant
+  readonly body: NotificationBody
+}
+
+export interface SendReply {
+  readonly seq: number
+  readonly at: string
+  readonly position: Position
+  readonly repeated: boolean
+}
+
+const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
+
+export interface SendDependencies {
+  readonly clock: Clock
+  readonly handle: Handle
+  readonly load: States['load']
+  readonly isLive: (userId: UserId) => boolean | Promise<boolean>
+  readonly recentSends: RecentSends
+  /** Finds an old send in the read models once they have passed `after`; undefined: never sent. */
+  readonly lookUpSend: (from: UserId, clientMessageId: string, after: Position) => Promise<SentMessage | undefined>
+  /** How many events the read models lag, if this process knows. */
+  readonly readModelLagEvents: () => number
+}
+
+const notFound = () =>
+  reject(
+    'conversation.not-found',
+    'There is no such conversation for you. Check the id, or whether you are still a member.',
+  )
+
+/** Builds the functions that send: facts and duplicates from memory, one queue, one append. */
+export const createSend = (dependencies: SendDependencies) => {
+  const { handle, load, isLive, recentSends, clock } = dependencies
+  /** Sends on their way: the same send once more waits for the first one's reply. */
+  const underWay = new Map<string, Promise<SendReply | Rejection>>()
+
+  const factsOf = (command: SendCommand) => {
+    const parts = conversationParts(command.conversationId)
+    if (parts === undefined) return notFound()
+    if (parts.kind === 'group') {
+      const held = load(group, streamOf.group(parts.groupId))
+      return isPromise(held)
+        ? held.then(({ state }) => ({ kind: 'group', group: state }) as const)
+        : ({ kind: 'group', group: held.state } as const)
+    }
+    const [one, other] = parts.users
+    if (command.from !== one && command.from !== other) return notFound()
+    const recipient = command.from === one ? other : one
+    return both(isLive(recipient), load(blocklist, streamOf.blocklist(recipient)), (recipientIsLive, { state }) => ({
+      kind: 'p2p' as const,
+      recipientIsLive,
+      senderIsBlocked: state.blocked.has(command.from),
+    }))
+  }
+
+  const repeatOf = (conversationId: ConversationId, contentHash: number, sent: SentMessage): SendReply | Rejection =>
+    sent.conversationId === conversationId && sent.contentHash === contentHash
+      ? { seq: sent.seq, at: sent.at, position: sent.position, repeated: true }
+      : reject(
+          'idempotency.mismatch',
+          'This clientMessageId was used for another message. Make a new one for a new message.',
+        )
+
+  const heldBack = async () => {
+    const untilMs = clock.unixMs() + holdBackMsMax
+    while (dependencies.readModelLagEvents() > holdBackLagEvents) {
+      if (clock.unixMs() > untilMs) throw new Overloaded('The read models are far behind. Try again in a moment.')
+      await delay(holdBackPollMs)
+    }
+  }
+
+  /** The send of this key that the log already has, if any; the read models are asked only when memory cannot tell. */
+  const earlier = async (from: UserId, key: string, madeMs: number | undefined): Promise<SentMessage | undefined> =>
+    recentSends.decides(madeMs) ? undefined : dependencies.lookUpSend(from, key, recentSends.forgotten)
+
+  const append = async (
+    command: ConversationCommand,
+    from: UserId,
+    facts: ConversationFacts,
+    contentHash: number,
+  ): Promise<SendReply | Rejection> => {
+    const { conversationId, clientMessageId } = command
+    const handled = await handle(conversation, streamOf.conversation(conversationId), command, {
+      facts,
+      seed: `${from}\n${clientMessageId}`,
+      alreadyDone: () => recentSends.find(from, clientMessageId) !== undefined,
+    })
+    if (isRejection(handled)) return handled
+    const data = handled.events[0]?.data
+    if (data === undefined) {
+      const sent = recentSends.find(from, clientMessageId)
+      if (sent === undefined) throw new Error('a repeated send is not remembered')
+      return repeatOf(conversationId, contentHash, sent)
+    }
+    const { seq, at } = data
+    const position = handled.position
+    recentSends.add(from, clientMessageId, { conversationId, seq, at, position, contentHash })
+    return { seq, at, position, repeated: false }
+  }
+
+  const sendNow = async (command: SendCommand): Promise<SendReply | Rejection> => {
+    const { conversationId, from, clientMessageId, content } = command
+    const contentHash = contentHashOf(content)
+    if (dependencies.readModelLagEvents() > holdBackLagEvents) await heldBack()
+    if (!recentSends.decides(unixMsOfUuidV7(clientMessageId))) {
+      const sent = await earlier(from, clientMessageId, unixMsOfUuidV7(clientMessageId))
+      if (sent !== undefined) return repeatOf(conversationId, contentHash, sent)
+    }
+    const found = factsOf(command)
+    const facts = isPromise(found) ? await found : found
+    if (isRejection(facts)) return facts
+    return append({ type: 'SendMessage', ...command, at: clock.now() }, from, facts, contentHash)
+  }
+
+  /** Runs one send of a key at a time: the same one once more waits for the first one's outcome. */
+  const once = (
+    from: UserId,
+    key: string,
+    send: () => Promise<SendReply | Rejection>,
+    again: (sent: SentMessage) => SendReply | Rejection,
+  ): Promise<SendReply | Rejection> => {
+    const known = recentSends.find(from, key)
+    if (known !== undefined) return Promise.resolve(again(known))
+    const first = underWay.get(`${from}\n${key}`)
+    if (first !== undefined) {
+      return first.then(outcome => {
+        const sent = recentSends.find(from, key)
+        return sent === undefined ? outcome : again(sent)
+      })
+    }
+    const reply = send().finally(() => underWay.delete(`${from}\n${key}`))
+    underWay.set(`${from}\n${key}`, reply)
+    return reply
+  }
+
+  const send = (command: SendCommand): Promise<SendReply | Rejection> => {
+    const ahead = clockAhead(clock, command.clientMessageId)
+    if (ahead !== undefined) return Promise.resolve(ahead)
+    return once(
+      command.from,
+      command.clientMessageId,
+      () => sendNow(command),
+      sent => repeatOf(command.conversationId, contentHashOf(command.content), sent),
+    )
+  }
+
+  const notify = ({ conversationId, sourceId, sourceAt, body }: NotifyCommand): Promise<SendReply | Rejection> => {
+    const contentHash = contentHashOf({ body })
+    const again = (sent: SentMessage) => repeatOf(conversationId, contentHash, sent)
+    const notifyNow = async () => {
+      const sent = await earlier(systemUserId, sourceId, Date.parse(sourceAt))
+      if (sent !== undefined) return again(sent)
+      const command = { type: 'Notify', conversationId, clientMessageId: sourceId, body, at: clock.now() } as const
+      return append(command, systemUserId, { kind: 'server' }, contentHash)
+    }
+    return once(systemUserId, sourceId, notifyNow, again)
+  }
+
+  return { send, notify }
+}

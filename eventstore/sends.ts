@@ -1,0 +1,150 @@
+// Owns exactly-once sending: a send is known by (sender, clientMessageId). Keeps the keys of the last minutes of the log in
+// memory; a conversation's head and these keys move together, so an append at the exact head has seen every key before it.
+// Older keys are looked up in the read models, once they have passed what memory no longer knows.
+
+import type { MessageSent } from '../domain/conversation/events.ts'
+import { type Rejection, reject } from '../domain/decider.ts'
+import { type ConversationId, type Position, type UserId, unixMsOfUuidV7 } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
+import type { Clock } from './clock.ts'
+import { type EventStore, positionBeforeAll, type RecordedEvent, readEventsMax } from './port.ts'
+
+/** What is remembered of a send. */
+export interface SentMessage {
+  readonly conversationId: ConversationId
+  readonly seq: number
+  readonly at: string
+  readonly position: Position
+  /** Tells another text under the same key from a repeat. */
+  readonly contentHash: number
+}
+
+export interface MessageContent {
+  readonly type: 'text'
+  readonly body: { readonly text: string }
+  readonly ext?: string
+}
+
+/** Age and number of remembered keys: at 15,000 messages a second the number lasts 40 s. */
+export const sendKeyAgeMsMax = 300_000
+export const sendKeysMax = 600_000
+/** An id may be this much ahead of the clock that accepted it, and clocks of nodes this much apart. */
+const keyTimeMarginMs = limits.clientClockAheadSecondsMax * 1_000 + 10_000
+
+export interface RecentSends {
+  /** Reads the keys of the last minutes of the log, up to `head` (inclusive). */
+  load(store: EventStore, head: Position): Promise<void>
+  observe(events: readonly RecordedEvent[]): void
+  add(from: UserId, clientMessageId: string, sent: SentMessage): void
+  find(from: UserId, clientMessageId: string): SentMessage | undefined
+  /**
+   * Whether memory alone can tell that a key made at `madeMs` was never used; else the read models past `forgotten` must be asked.
+   * @param madeMs milliseconds since 1970, undefined when the key does not tell
+   */
+  decides(madeMs: number | undefined): boolean
+  /** Everything up to here may be forgotten. */
+  readonly forgotten: Position
+  readonly size: number
+}
+
+/** FNV-1a over the text's UTF-16 units: cheap, and only ever compared under one sender's own key. */
+export const contentHashOf = (content: { readonly body: object; readonly ext?: string | undefined }): number => {
+  const text = `${'text' in content.body ? content.body.text : JSON.stringify(content.body)}\n${content.ext ?? ''}`
+  let hash = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
+  return hash
+}
+
+const sentOf = (data: MessageSent['data'], position: Position): SentMessage => ({
+  conversationId: data.conversationId,
+  seq: data.seq,
+  at: data.at,
+  position,
+  contentHash: contentHashOf(data),
+})
+
+export const createRecentSends = (clock: Clock, keysMax: number = sendKeysMax): RecentSends => {
+  const keys = new Map<string, SentMessage>()
+  let forgottenMs = 0
+  let forgotten = positionBeforeAll
+
+  const keyOf = (from: UserId, clientMessageId: string) => `${from}\n${clientMessageId}`
+
+  const forgetOld = () => {
+    const oldestMs = clock.unixMs() - sendKeyAgeMsMax
+    for (const [key, sent] of keys) {
+      const sentMs = Date.parse(sent.at)
+      if (keys.size <= keysMax && sentMs >= oldestMs) return
+      keys.delete(key)
+      forgottenMs = Math.max(forgottenMs, sentMs)
+      if (sent.position > forgotten) forgotten = sent.position
+    }
+  }
+  let addedSinceForgetting = 0
+
+  const add = (key: string, sent: SentMessage) => {
+    if (keys.has(key)) return
+    keys.set(key, sent)
+    if (++addedSinceForgetting >= 1_000) {
+      addedSinceForgetting = 0
+      forgetOld()
+    }
+  }
+
+  return {
+    load: async (store, head) => {
+      const oldestMs = clock.unixMs() - sendKeyAgeMsMax
+      const found: [string, SentMessage][] = []
+      let from = head
+      for (;;) {
+        if (head === positionBeforeAll) break
+        const page = await store.readAll({ from, direction: 'backwards', limit: readEventsMax })
+        const events = from === head ? page : page.slice(1)
+        for (const event of events) {
+          if (event.type !== 'MessageSent') continue
+          const data = event.data as MessageSent['data']
+          found.push([keyOf(data.from, data.clientMessageId), sentOf(data, event.position)])
+        }
+        const oldest = found.at(-1)?.[1]
+        const last = page.at(-1)
+        if (last === undefined || page.length < readEventsMax) break
+        if (oldest !== undefined && (found.length >= keysMax || Date.parse(oldest.at) < oldestMs)) {
+          forgottenMs = Date.parse(oldest.at)
+          forgotten = oldest.position
+          break
+        }
+        from = last.position
+      }
+      for (const [key, sent] of found.reverse()) add(key, sent)
+    },
+    observe: events => {
+      for (const event of events) {
+        if (event.type !== 'MessageSent') continue
+        const data = event.data as MessageSent['data']
+        const key = keyOf(data.from, data.clientMessageId)
+        if (!keys.has(key)) add(key, sentOf(data, event.position))
+      }
+    },
+    add: (from, clientMessageId, sent) => add(keyOf(from, clientMessageId), sent),
+    find: (from, clientMessageId) => keys.get(keyOf(from, clientMessageId)),
+    decides: madeMs =>
+      forgotten === positionBeforeAll || (madeMs !== undefined && madeMs - keyTimeMarginMs > forgottenMs),
+    get forgotten() {
+      return forgotten
+    },
+    get size() {
+      return keys.size
+    },
+  }
+}
+
+/** Refuses an id from the future: memory could not vouch for it later. */
+export const clockAhead = (clock: Clock, clientMessageId: string): Rejection | undefined => {
+  const unixMs = unixMsOfUuidV7(clientMessageId)
+  if (unixMs === undefined || unixMs <= clock.unixMs() + limits.clientClockAheadSecondsMax * 1_000) return undefined
+  return reject(
+    'message.clock-ahead',
+    `clientMessageId is more than ${limits.clientClockAheadSecondsMax} s ahead of the server. Correct the clock by serverTime.`,
+    { serverTime: clock.now() },
+  )
+}

@@ -1,0 +1,52 @@
+// Owns what a group's conversation says about the group (R65): each group event becomes a notification message in it.
+// Must never say one event twice: the event's id is the message's key.
+
+import type { NotificationBody } from '../domain/conversation/events.ts'
+import { isRejection } from '../domain/decider.ts'
+import type { GroupEvent } from '../domain/group/events.ts'
+import { groupConversationId } from '../domain/ids.ts'
+import type { Node } from '../eventstore/node.ts'
+import type { RecordedEvent } from '../eventstore/port.ts'
+import type { Follower } from './runner.ts'
+
+type Notices = {
+  readonly [Type in GroupEvent['type']]: (
+    data: Extract<GroupEvent, { type: Type }>['data'],
+  ) => NotificationBody | undefined
+}
+
+/** One row a group event: what the members read of it, in parts; undefined when there is nobody to tell of. */
+const notices: Notices = {
+  GroupCreated: ({ by, memberIds }) =>
+    memberIds.length === 0 ? undefined : { event: 'memberInvited', by, targets: memberIds },
+  MembersAdded: ({ by, userIds }) => ({ event: 'memberInvited', by, targets: userIds }),
+  MembersRemoved: ({ by, userIds, reason }) => ({
+    event: reason === 'kicked' ? 'memberRemoved' : 'memberLeft',
+    by,
+    targets: userIds,
+  }),
+  OwnerTransferred: ({ by, to }) => ({ event: 'ownerTransferred', by, targets: [to] }),
+  AdminAdded: ({ by, userId }) => ({ event: 'adminAdded', by, targets: [userId] }),
+  AdminRemoved: ({ by, userId }) => ({ event: 'adminRemoved', by, targets: [userId] }),
+  GroupDissolved: ({ by }) => ({ event: 'groupDissolved', by }),
+}
+
+const bodyOf = (event: RecordedEvent): NotificationBody | undefined =>
+  Object.hasOwn(notices, event.type) ? notices[event.type as GroupEvent['type']](event.data as never) : undefined
+
+/** The follower that writes the notification messages. */
+export const noticesFollower = (node: Node): Follower => ({
+  name: 'notices',
+  react: async events => {
+    const told = events.flatMap(event => {
+      const body = bodyOf(event)
+      if (body === undefined) return []
+      const { groupId, at } = event.data as GroupEvent['data']
+      return [node.notify({ conversationId: groupConversationId(groupId), sourceId: event.id, sourceAt: at, body })]
+    })
+    for (const outcome of await Promise.all(told)) {
+      if (isRejection(outcome)) throw new Error(`a notification was refused: ${outcome.rejected}`)
+    }
+    return told.length > 0
+  },
+})

@@ -1,0 +1,115 @@
+// Owns how a follower walks the log: from its own cursor, in order, at least once. The cursor is an event in the log itself, so
+// that a rebuilt read database never repeats a side effect. What a follower does must bear being done again.
+
+import { follower } from '../domain/follower/follower.ts'
+import { type Position, streamOf } from '../domain/ids.ts'
+import type { Node } from '../eventstore/node.ts'
+import { positionBeforeAll, type RecordedEvent } from '../eventstore/port.ts'
+
+/** A follower stores its cursor after it did something, and at least after so many events passed it by. */
+const quietEventsMax = 10_000
+/** Waits after a failure, doubled each time. */
+const retryDelayMsMin = 100
+const retryDelayMsMax = 10_000
+
+export interface Follower {
+  /** Names its cursor's stream; for ever. */
+  readonly name: string
+  /** Does what follows from the events that concern it, in order; false when none did. Rejects when it must be tried again. */
+  readonly react: (events: readonly RecordedEvent[]) => Promise<boolean>
+}
+
+export interface FollowerCounters {
+  /** Position of the last event done with. */
+  position: Position
+  failures: number
+  /** Events done with since the start. */
+  handled: number
+  /** Of those, the ones that this node's own subscription saw as well. */
+  handledLive: number
+  /** Milliseconds since 1970 of the last event done with; 0 before the first. */
+  eventAtMs: number
+}
+
+export interface RunningFollower {
+  readonly name: string
+  readonly counters: FollowerCounters
+  stop(): Promise<void>
+}
+
+const delay = (milliseconds: number, signal: AbortSignal) =>
+  new Promise<void>(resolve => {
+    const timer = setTimeout(resolve, milliseconds)
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
+
+/** Starts a follower from its stored cursor; a new one starts at the beginning of the log. */
+export const startFollower = (
+  node: Node,
+  { name, react }: Follower,
+  onError: (error: unknown, what: string) => void,
+): RunningFollower => {
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const stream = streamOf.follower(name)
+  const live = node.position
+  const counters: FollowerCounters = {
+    position: positionBeforeAll,
+    failures: 0,
+    handled: 0,
+    handledLive: 0,
+    eventAtMs: 0,
+  }
+  let quietEvents = 0
+
+  const advance = async () => {
+    quietEvents = 0
+    const command = { type: 'AdvanceFollower', name, position: counters.position, at: node.clock.now() } as const
+    await node.handle(follower, stream, command, { facts: undefined })
+  }
+
+  const follow = async () => {
+    const { state } = await node.load(follower, stream)
+    if (state.position !== null && state.position > counters.position) counters.position = state.position
+    const from = counters.position === positionBeforeAll ? 'start' : counters.position
+    for await (const events of node.store.subscribe({ from, signal })) {
+      const did = await react(events)
+      counters.handled += events.length
+      counters.handledLive += events.filter(event => event.position > live).length
+      counters.eventAtMs = Date.parse((events.at(-1)?.data as { at?: string }).at ?? '') || counters.eventAtMs
+      quietEvents += events.length
+      counters.position = events.at(-1)?.position ?? counters.position
+      // Its own cursor is an event too: storing it for nothing but itself would go on for ever.
+      if (did || quietEvents >= quietEventsMax) await advance()
+    }
+  }
+
+  const run = async () => {
+    let waitMs = retryDelayMsMin
+    while (!signal.aborted) {
+      const before = counters.position
+      try {
+        await follow()
+      } catch (error) {
+        if (signal.aborted) return
+        counters.failures++
+        onError(error, `follower ${name}`)
+        waitMs = counters.position === before ? Math.min(waitMs * 2, retryDelayMsMax) : retryDelayMsMin
+        await delay(waitMs * (0.5 + Math.random() / 2), signal)
+      }
+    }
+  }
+  const running = run()
+
+  return {
+    name,
+    counters,
+    stop: async () => {
+      stopping.abort()
+      await running
+    },
+  }
+}

@@ -1,0 +1,340 @@
+// Owns the live state of this node: which users it follows, their topics and sockets. Takes the log's events in order, reads
+// what the router needs to know, routes, and performs the actions; remembers them in the ring. Never skips or reorders an event.
+
+import { account } from '../domain/account/account.ts'
+import { group } from '../domain/group/group.ts'
+import { type ConversationId, type Position, type SessionId, streamOf, type UserId } from '../domain/ids.ts'
+import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
+import { session } from '../domain/session/session.ts'
+import type { Node } from '../eventstore/node.ts'
+import type { RecordedEvent } from '../eventstore/port.ts'
+import { type CloseName, type CursorPrefix, groupTopic, putFrame, type Topic, userTopic } from './protocol.ts'
+import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
+import { type Action, type ConversationHead, type Need, needsOf, type RouteFacts, route } from './router.ts'
+
+/** What the hub needs of a device's socket. */
+export interface LiveSocket {
+  readonly sessionId: SessionId
+  /** False until its sync has joined the live frames. */
+  readonly live: boolean
+  subscribe(topic: Topic): void
+  unsubscribe(topic: Topic): void
+  end(close: CloseName): void
+}
+
+/** A user whom this node follows: while a socket is here, and for the ring's time after. */
+export interface FollowedUser {
+  readonly userId: UserId
+  readonly topics: Set<Topic>
+  /** Conversations the user deleted and that have not come back. */
+  readonly hidden: Map<ConversationId, ConversationRow>
+  readonly sockets: Set<LiveSocket>
+  leftAtMs: number
+}
+
+/** Users remembered after their last socket is gone. */
+export const departedUsersMax = 50_000
+/** Batches that may wait while the router's needs are being read; beyond it the node cuts its sockets. */
+const waitingBatchesMax = 1_000
+/** Messages read back at a time when the head at an event is looked for. */
+const headPageEvents = 50
+
+export interface HubDependencies {
+  readonly node: Node
+  readonly cursorPrefix: CursorPrefix
+  readonly publish: (topic: Topic, frame: string) => void
+  readonly onError: (error: unknown, what: string) => void
+}
+
+export interface Hub {
+  readonly ring: Ring
+  /** Position of the newest event routed. */
+  readonly position: Position
+  /** Resolves once an event at or after `position` was routed; false when that takes too long. */
+  whenRouted(position: Position, timeoutMs: number): Promise<boolean>
+  followed(userId: UserId): FollowedUser | undefined
+  /** Begins or goes on following a user; `topics` and `hidden` are taken only for one not followed yet. */
+  follow(userId: UserId, topics: Iterable<Topic>, hidden: Iterable<ConversationRow>): FollowedUser
+  attach(user: FollowedUser, socket: LiveSocket): void
+  detach(user: FollowedUser, socket: LiveSocket): void
+  sockets(): Iterable<LiveSocket>
+  readonly users: number
+}
+
+/** The row of a hidden conversation, as it is when a message brings it back. */
+export const revealFrame = (row: ConversationRow, seq: number, cursor: string): string =>
+  putFrame(cursor, 'conversations', conversationRowText({ ...row, lastSeq: seq - 1 }, null))
+
+/** The topics of a user at `position`, from those after the entries: joins and leaves undone. */
+export const topicsBefore = (topics: Iterable<Topic>, userId: UserId, entries: readonly RingEntry[]): Set<Topic> => {
+  const before = new Set(topics)
+  for (const entry of entries.toReversed()) {
+    for (const action of entry.actions.toReversed()) {
+      if ((action.do !== 'join' && action.do !== 'leave') || action.userId !== userId) continue
+      if (action.do === 'join') before.delete(action.topic)
+      // A members topic belongs to a socket that opened it, never to the user.
+      else if (!action.topic.startsWith('m:')) before.add(action.topic)
+    }
+  }
+  return before
+}
+
+export const initialTopics = (userId: UserId, groupIds: readonly string[]): Topic[] => [
+  userTopic(userId),
+  ...groupIds.map(groupId => groupTopic(groupId as never)),
+]
+
+const headBefore = async (
+  node: Node,
+  conversationId: ConversationId,
+  position: Position,
+): Promise<ConversationHead> => {
+  const stream = streamOf.conversation(conversationId)
+  let from: number | 'end' = 'end'
+  for (;;) {
+    const page: readonly RecordedEvent[] = await node.store.read(stream, {
+      from,
+      direction: 'backwards',
+      limit: headPageEvents,
+    })
+    const found = page.find(event => event.position < position)
+    if (found !== undefined) return { seq: found.revision + 1, message: { text: found.text, position: found.position } }
+    const last = page.at(-1)
+    if (last === undefined || last.revision === 0) return { seq: 0, message: undefined }
+    from = last.revision - 1
+  }
+}
+
+/** Starts following the node's events. */
+export const createHub = (dependencies: HubDependencies): Hub => {
+  const { node, cursorPrefix, publish } = dependencies
+  const users = new Map<UserId, FollowedUser>()
+  const hiddenBy = new Map<ConversationId, Set<FollowedUser>>()
+  const departed = new Map<UserId, FollowedUser>()
+  const ring = createRing(node.position, () => node.clock.unixMs())
+  let position = node.position
+  const waiting: (readonly RecordedEvent[])[] = []
+  let working = false
+  const routedListeners = new Set<() => void>()
+
+  const hide = (user: FollowedUser, row: ConversationRow) => {
+    user.hidden.set(row.conversationId, row)
+    const hiders = hiddenBy.get(row.conversationId)
+    if (hiders === undefined) hiddenBy.set(row.conversationId, new Set([user]))
+    else hiders.add(user)
+  }
+
+  const unhide = (user: FollowedUser, conversationId: ConversationId) => {
+    user.hidden.delete(conversationId)
+    const hiders = hiddenBy.get(conversationId)
+    hiders?.delete(user)
+    if (hiders?.size === 0) hiddenBy.delete(conversationId)
+  }
+
+  const forget = (user: FollowedUser) => {
+    users.delete(user.userId)
+    departed.delete(user.userId)
+    for (const conversationId of [...user.hidden.keys()]) unhide(user, conversationId)
+  }
+
+  const forgetDeparted = () => {
+    const untilMs = node.clock.unixMs() - ringAgeMs
+    for (const user of departed.values()) {
+      if (departed.size <= departedUsersMax && user.leftAtMs > untilMs) return
+      forget(user)
+    }
+  }
+
+  /** What comes before a message for those who hid its conversation. */
+  const reveals = (action: Extract<Action, { do: 'message' }>): Action[] => {
+    const hiders = hiddenBy.get(action.conversationId)
+    if (hiders === undefined) return []
+    return [...hiders].flatMap(user => {
+      const row = user.hidden.get(action.conversationId)
+      unhide(user, action.conversationId)
+      if (row === undefined || !action.topics.some(topic => user.topics.has(topic))) return []
+      return [
+        { do: 'publish', topic: userTopic(user.userId), frame: revealFrame(row, action.seq, action.cursor) } as const,
+      ]
+    })
+  }
+
+  const perform = (action: Action) => {
+    switch (action.do) {
+      case 'publish':
+        return publish(action.topic, action.frame)
+      case 'message':
+        for (const topic of action.topics) publish(topic, action.frame)
+        return
+      case 'join':
+      case 'leave': {
+        const user = users.get(action.userId)
+        if (user === undefined) return
+        const joins = action.do === 'join'
+        if (joins) user.topics.add(action.topic)
+        else user.topics.delete(action.topic)
+        for (const socket of user.sockets) {
+          if (!socket.live) continue
+          if (joins) socket.subscribe(action.topic)
+          else socket.unsubscribe(action.topic)
+        }
+        return
+      }
+      case 'hide': {
+        const user = users.get(action.userId)
+        if (user !== undefined) hide(user, action.row)
+        return
+      }
+      case 'cut': {
+        for (const socket of [...(users.get(action.userId)?.sockets ?? [])]) {
+          const cut = action.only === undefined ? socket.sessionId !== action.except : socket.sessionId === action.only
+          if (cut) socket.end('ended')
+        }
+      }
+    }
+  }
+
+  const routeOne = (event: RecordedEvent, facts: RouteFacts) => {
+    const routed = route(event, facts)
+    const actions =
+      hiddenBy.size === 0
+        ? routed
+        : routed.flatMap(action => (action.do === 'message' ? [...reveals(action), action] : [action]))
+    ring.push(event.position, actions)
+    for (const action of actions) perform(action)
+  }
+
+  const routeBatch = async (events: readonly RecordedEvent[], needed: readonly RecordedEvent[]) => {
+    const facts = needed.length === 0 ? noFacts : await readFacts(needed)
+    routeAll(events, facts)
+  }
+
+  const routeAll = (events: readonly RecordedEvent[], facts: (event: RecordedEvent) => RouteFacts) => {
+    for (const event of events) {
+      try {
+        routeOne(event, facts(event))
+      } catch (error) {
+        // An event that cannot be routed must not stop the others; every device here fetches afresh instead.
+        dependencies.onError(error, `routing ${event.type} at ${event.position}`)
+        cutAll('internal')
+      }
+      position = event.position
+    }
+    for (const listener of routedListeners) listener()
+  }
+
+  const cutAll = (close: CloseName) => {
+    for (const user of users.values()) for (const socket of [...user.sockets]) socket.end(close)
+  }
+
+  const emptyFacts: RouteFacts = {
+    cursorPrefix,
+    account: () => account.initial,
+    group: () => group.initial,
+    openSessions: () => [],
+    head: () => ({ seq: 0, message: undefined }),
+  }
+  const noFacts = () => emptyFacts
+
+  const readFacts = async (needed: readonly RecordedEvent[]) => {
+    const heads = new Map<string, ConversationHead>()
+    await Promise.all(
+      needed.flatMap(event =>
+        needsOf(event).map(async need => {
+          const read = await readNeed(need, event)
+          if (need.what === 'head') heads.set(`${need.conversationId} ${event.position}`, read as ConversationHead)
+        }),
+      ),
+    )
+    return (event: RecordedEvent): RouteFacts => ({
+      cursorPrefix,
+      account: userId => node.states.peek<typeof account.initial>(streamOf.account(userId))?.state ?? account.initial,
+      group: groupId => node.states.peek<typeof group.initial>(streamOf.group(groupId))?.state ?? group.initial,
+      openSessions: userId => [
+        ...(node.states.peek<typeof session.initial>(streamOf.session(userId))?.state.open.keys() ?? []),
+      ],
+      head: conversationId => heads.get(`${conversationId} ${event.position}`) ?? { seq: 0, message: undefined },
+    })
+  }
+
+  const readNeed = (need: Need, event: RecordedEvent) => {
+    switch (need.what) {
+      case 'account':
+        return node.load(account, streamOf.account(need.userId))
+      case 'group':
+        return node.load(group, streamOf.group(need.groupId))
+      case 'sessions':
+        return node.load(session, streamOf.session(need.userId))
+      case 'head':
+        return headBefore(node, need.conversationId, event.position)
+    }
+  }
+
+  const work = async () => {
+    working = true
+    try {
+      for (let events = waiting.shift(); events !== undefined; events = waiting.shift()) {
+        await routeBatch(
+          events,
+          events.filter(event => needsOf(event).length > 0),
+        )
+      }
+    } finally {
+      working = false
+    }
+  }
+
+  node.onEvents(events => {
+    if (!working && !events.some(event => needsOf(event).length > 0)) return routeAll(events, noFacts)
+    waiting.push(events)
+    if (waiting.length > waitingBatchesMax) cutAll('behind')
+    if (!working) work().catch(error => dependencies.onError(error, 'the hub'))
+  })
+
+  return {
+    ring,
+    get position() {
+      return position
+    },
+    get users() {
+      return users.size
+    },
+    whenRouted: (wanted, timeoutMs) =>
+      new Promise(resolve => {
+        if (position >= wanted) return resolve(true)
+        const finish = (passed: boolean) => {
+          clearTimeout(timer)
+          routedListeners.delete(listener)
+          resolve(passed)
+        }
+        const listener = () => {
+          if (position >= wanted) finish(true)
+        }
+        const timer = setTimeout(() => finish(false), timeoutMs)
+        routedListeners.add(listener)
+      }),
+    followed: userId => users.get(userId),
+    follow: (userId, topics, hidden) => {
+      const known = users.get(userId)
+      if (known !== undefined) return known
+      const user: FollowedUser = { userId, topics: new Set(topics), hidden: new Map(), sockets: new Set(), leftAtMs: 0 }
+      users.set(userId, user)
+      for (const row of hidden) hide(user, row)
+      return user
+    },
+    attach: (user, socket) => {
+      user.sockets.add(socket)
+      departed.delete(user.userId)
+    },
+    detach: (user, socket) => {
+      user.sockets.delete(socket)
+      if (user.sockets.size > 0 || users.get(user.userId) !== user) return
+      user.leftAtMs = node.clock.unixMs()
+      departed.set(user.userId, user)
+      forgetDeparted()
+    },
+    sockets: function* () {
+      for (const user of users.values()) yield* user.sockets
+    },
+  }
+}

@@ -1,0 +1,235 @@
+// Owns the uWebSockets.js server: listening, the upgrade, topics, slow devices, draining. The only file that talks to uWS.
+// Every option is given explicitly: a wrong one aborts the process instead of throwing.
+
+import uWS from 'uWebSockets.js'
+import { blocklist } from '../domain/blocklist/blocklist.ts'
+import type { Rejection } from '../domain/decider.ts'
+import { group } from '../domain/group/group.ts'
+import { type ConversationId, conversationParts, type Position, streamOf, type UserId } from '../domain/ids.ts'
+import type { Node } from '../eventstore/node.ts'
+import { createHub, type Hub } from './hub.ts'
+import {
+  atFrame,
+  atIntervalMs,
+  type CursorPrefix,
+  frameBytesMax,
+  groupTopic,
+  idleSecondsMax,
+  socketBufferBytesMax,
+  typingFrame,
+  userTopic,
+} from './protocol.ts'
+import {
+  type Device,
+  DeviceSocket,
+  type Dispatch,
+  type RealtimeCounters,
+  type SocketContext,
+  type SocketData,
+} from './socket.ts'
+import { type ReadSnapshot, syncDocument } from './sync.ts'
+
+/** Sockets of one process; more are refused with 503. */
+export const socketsMax = 200_000
+/** Sockets that have not said hello yet. */
+export const unauthenticatedSocketsMax = 20_000
+/** Sockets closed at a time while draining, and the pause between. */
+const drainSliceSockets = 200
+const drainPauseMs = 50
+export const drainMsMax = 10_000
+
+export interface RealtimeOptions {
+  readonly node: Node
+  readonly host: string
+  readonly port: number
+  readonly cursorPrefix: CursorPrefix
+  readonly dispatch: Dispatch
+  readonly authenticate: (token: string) => Promise<Device | Rejection>
+  readonly readSnapshot: ReadSnapshot
+  readonly readMembers: SocketContext['readMembers']
+  /** Origins that browsers may connect from; undefined: any. */
+  readonly allowedOrigins: readonly string[] | undefined
+  readonly rateLimits: boolean
+  readonly onError: (error: unknown, what: string) => void
+}
+
+export interface Realtime {
+  readonly port: number
+  readonly hub: Hub
+  readonly counters: RealtimeCounters
+  /** The sync as one document (GET /v1/sync). @returns JSON text */
+  sync(userId: UserId, cursor: string | undefined): Promise<string>
+  /** Stops listening, closes the sockets in slices with 4503, then whatever is left. */
+  close(): Promise<void>
+}
+
+const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
+
+/** Whether somebody may be told that `from` types: the other of a P2P pair unless blocked, or the members' topic. */
+const typingTopic = async (node: Node, from: UserId, conversationId: ConversationId): Promise<string | undefined> => {
+  const parts = conversationParts(conversationId)
+  if (parts === undefined) return undefined
+  if (parts.kind === 'group') {
+    const { state } = await node.load(group, streamOf.group(parts.groupId))
+    return state.status === 'open' && state.members.has(from) ? groupTopic(parts.groupId) : undefined
+  }
+  const [one, other] = parts.users
+  if (from !== one && from !== other) return undefined
+  const recipient = from === one ? other : one
+  const { state } = await node.load(blocklist, streamOf.blocklist(recipient))
+  return state.blocked.has(from) ? undefined : userTopic(recipient)
+}
+
+/** Starts the server; resolves when it listens. @throws Error when the port is taken */
+export const startRealtime = async (options: RealtimeOptions): Promise<Realtime> => {
+  const { node } = options
+  const app = uWS.App()
+  const counters: RealtimeCounters = { framesIn: 0, framesOut: 0, dropped: 0, sockets: 0, syncs: 0, resumes: 0 }
+  const open = new Set<DeviceSocket>()
+  let unauthenticated = 0
+
+  const publish = (topic: string, frame: string) => {
+    counters.framesOut++
+    app.publish(topic, frame)
+  }
+  const hub = createHub({ node, cursorPrefix: options.cursorPrefix, publish, onError: options.onError })
+
+  let dirty: DeviceSocket[] = []
+  const flush = () => {
+    const sockets = dirty
+    dirty = []
+    for (const socket of sockets) socket.flush()
+  }
+
+  const context: SocketContext = {
+    ...options,
+    hub,
+    counters,
+    // All replies of a turn go out together, after its published frames: one write a socket.
+    replySoon: socket => {
+      if (dirty.push(socket) === 1) setImmediate(flush)
+    },
+    typing: async (from, conversationId) => {
+      const topic = await typingTopic(node, from, conversationId)
+      if (topic !== undefined) app.publish(topic, typingFrame(conversationId, from))
+      return topic !== undefined
+    },
+  }
+
+  app.ws<SocketData>('/v1/realtime', {
+    maxPayloadLength: frameBytesMax,
+    idleTimeout: idleSecondsMax,
+    maxBackpressure: socketBufferBytesMax,
+    closeOnBackpressureLimit: true as never,
+    sendPingsAutomatically: true,
+    compression: uWS.DISABLED,
+    maxLifetime: 0,
+    upgrade: (response, request, upgradeContext) => {
+      const origin = request.getHeader('origin')
+      if (options.allowedOrigins !== undefined && origin !== '' && !options.allowedOrigins.includes(origin)) {
+        response.writeStatus('403 Forbidden').end('This origin may not connect.')
+        return
+      }
+      if (open.size >= socketsMax || unauthenticated >= unauthenticatedSocketsMax) {
+        response.writeStatus('503 Service Unavailable').writeHeader('retry-after', '5').end('Too many connections.')
+        return
+      }
+      const address = Buffer.from(response.getRemoteAddressAsText()).toString()
+      response.upgrade(
+        { address } as SocketData,
+        request.getHeader('sec-websocket-key'),
+        request.getHeader('sec-websocket-protocol'),
+        request.getHeader('sec-websocket-extensions'),
+        upgradeContext,
+      )
+    },
+    open: ws => {
+      const data = ws.getUserData()
+      unauthenticated++
+      data.greeted = false
+      data.device = new DeviceSocket(ws, data.address, context)
+      open.add(data.device)
+      counters.sockets = open.size
+    },
+    message: (ws, message, isBinary) => {
+      const data = ws.getUserData()
+      data.device.onMessage(message, isBinary)
+      if (!data.greeted && !data.device.unauthenticated) {
+        data.greeted = true
+        unauthenticated--
+      }
+    },
+    drain: ws => ws.getUserData().device.onDrain(),
+    dropped: ws => {
+      counters.dropped++
+      ws.getUserData().device.cut()
+    },
+    close: ws => {
+      const data = ws.getUserData()
+      const { device } = data
+      if (!data.greeted) unauthenticated--
+      data.greeted = true
+      device.onClose()
+      open.delete(device)
+      counters.sockets = open.size
+    },
+  })
+  app.any('/*', response => {
+    response.writeStatus('426 Upgrade Required').end('Connect by WebSocket to /v1/realtime.')
+  })
+
+  const listening = await listen(app, options.host, options.port)
+  const port = uWS.us_socket_local_port(listening)
+
+  let lastAt: Position = hub.position
+  const atTimer = setInterval(() => {
+    if (hub.position === lastAt) return
+    lastAt = hub.position
+    app.publish('all', atFrame(options.cursorPrefix + hub.position))
+  }, atIntervalMs)
+  atTimer.unref()
+
+  node.onBehind(behind => {
+    if (behind) for (const socket of [...open]) socket.end('behind')
+  })
+
+  const close = async () => {
+    clearInterval(atTimer)
+    uWS.us_listen_socket_close(listening)
+    const untilMs = node.clock.unixMs() + drainMsMax
+    while (open.size > 0 && node.clock.unixMs() < untilMs) {
+      for (const socket of [...open].slice(0, drainSliceSockets)) socket.end('draining')
+      await delay(drainPauseMs)
+    }
+    app.close()
+  }
+
+  return {
+    port,
+    hub,
+    counters,
+    sync: (userId, cursor) => syncDocument(options.readSnapshot, options.cursorPrefix, hub.position, userId, cursor),
+    close,
+  }
+}
+
+/** LIBUS_LISTEN_EXCLUSIVE_PORT; the enum of the package's types does not exist at run time. */
+const exclusivePort = 1 as uWS.ListenOptions
+
+/** The form with host and options, which the package's types leave out. */
+type ListenExclusively = (
+  host: string,
+  port: number,
+  options: uWS.ListenOptions,
+  callback: (token: uWS.us_listen_socket | false) => void,
+) => void
+
+const listen = (app: uWS.TemplatedApp, host: string, port: number): Promise<uWS.us_listen_socket> =>
+  new Promise((resolve, reject) => {
+    const listenExclusively = app.listen.bind(app) as unknown as ListenExclusively
+    // Exclusive: without it a second server on the same port would silently share it.
+    listenExclusively(host, port, exclusivePort, token => {
+      if (token) resolve(token)
+      else reject(new Error(`Port ${port} on ${host} is in use or not allowed. Choose another REALTIME_PORT.`))
+    })
+  })

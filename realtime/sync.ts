@@ -1,0 +1,205 @@
+// Owns how a device gets from what it holds to now: the rows of a snapshot in pieces, or what the ring has since its cursor.
+// One function serves the socket and GET /v1/sync. Never sends a row that the snapshot's own statement did not authorise.
+
+import type { GroupId, Position, UserId } from '../domain/ids.ts'
+import type { Collection, ConversationRow } from '../domain/rows.ts'
+import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore } from './hub.ts'
+import { type CursorPrefix, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
+import type { RingEntry } from './ring.ts'
+
+/** Rows of one collection: JSON texts of what is there, ids of what is gone. */
+export interface SyncCollection {
+  readonly collection: Collection
+  readonly items: readonly string[]
+  readonly removed: readonly string[]
+  readonly via?: 'offline' | 'roaming'
+}
+
+/** One consistent snapshot of what a user holds, whole or since a position. */
+export interface SyncSnapshot {
+  readonly position: Position
+  /** The tombstones since then are gone; ask for the whole. */
+  readonly tooOld: boolean
+  readonly collections: readonly SyncCollection[]
+  /** Groups whose messages the user gets from here on. */
+  readonly groupIds: readonly GroupId[]
+  readonly hidden: readonly ConversationRow[]
+}
+
+export type ReadSnapshot = (userId: UserId, since: Position | null) => Promise<SyncSnapshot>
+
+/** Where a device's cursor leads: to the ring or the read models from a position, or to a whole sync. */
+export const sinceOf = (cursor: string | undefined, prefix: CursorPrefix, head: Position): Position | null => {
+  const parsed = cursor === undefined ? undefined : parseCursor(cursor)
+  if (parsed === undefined || parsed.prefix !== prefix || parsed.position > head) return null
+  return parsed.position
+}
+
+const rowsFrame = (collection: SyncCollection, items: readonly string[], removed: readonly string[]): string => {
+  const gone = removed.length === 0 ? '' : `,"removed":${JSON.stringify(removed)}`
+  const via = collection.via === undefined ? '' : `,"via":"${collection.via}"`
+  return `{"op":"rows","collection":"${collection.collection}","items":[${items.join(',')}]${gone}${via}}`
+}
+
+/** The frames of one collection, each at most pieceBytesMax unless a single row is larger. */
+export function* pieces(collection: SyncCollection): Generator<string> {
+  let items: string[] = []
+  let bytes = 0
+  let removed = collection.removed
+  for (const item of collection.items) {
+    const size = Buffer.byteLength(item) + 1
+    if (items.length > 0 && bytes + size > pieceBytesMax - 256) {
+      yield rowsFrame(collection, items, [])
+      items = []
+      bytes = 0
+    }
+    items.push(item)
+    bytes += size
+  }
+  const removedPerPiece = 500
+  while (removed.length > removedPerPiece) {
+    yield rowsFrame(collection, [], removed.slice(0, removedPerPiece))
+    removed = removed.slice(removedPerPiece)
+  }
+  if (items.length > 0 || removed.length > 0) yield rowsFrame(collection, items, removed)
+}
+
+/** A snapshot since a position, or the whole when that is too long ago. */
+export const readSince = async (
+  read: ReadSnapshot,
+  userId: UserId,
+  since: Position | null,
+): Promise<{ snapshot: SyncSnapshot; reset: boolean }> => {
+  if (since === null) return { snapshot: await read(userId, null), reset: true }
+  const snapshot = await read(userId, since)
+  return snapshot.tooOld ? { snapshot: await read(userId, null), reset: true } : { snapshot, reset: false }
+}
+
+/** The sync as one document, for clients without a socket. @returns JSON text */
+export const syncDocument = async (
+  read: ReadSnapshot,
+  prefix: CursorPrefix,
+  head: Position,
+  userId: UserId,
+  cursor: string | undefined,
+): Promise<string> => {
+  const { snapshot, reset } = await readSince(read, userId, sinceOf(cursor, prefix, head))
+  const rows = snapshot.collections
+    .filter(({ items, removed }) => items.length > 0 || removed.length > 0)
+    .map(collection => rowsFrame(collection, collection.items, collection.removed))
+  return `{"reset":${reset},"rows":[${rows.join(',')}],"cursor":"${prefix}${snapshot.position}"}`
+}
+
+/** What one user has to hear again from the ring: walks the entries with the user's topics as they were and change. */
+export interface Replay {
+  /** Frames of everything routed since the last call, in order. */
+  next(): string[]
+  readonly user: FollowedUser
+}
+
+/** Replays from the ring for a user this node already follows; undefined when the ring does not reach back. */
+export const replayFollowed = (hub: Hub, user: FollowedUser, since: Position): Replay | undefined => {
+  if (!hub.ring.covers(since)) return undefined
+  const own = hub.ring.entriesFrom(since, initialTopics(user.userId, []))
+  return replayFrom(hub, user, since, topicsBefore(user.topics, user.userId, own), new Map())
+}
+
+/** Replays what came after a snapshot; undefined when the ring does not reach back to it. */
+export const replaySnapshot = (hub: Hub, userId: UserId, snapshot: SyncSnapshot): Replay | undefined => {
+  const after = snapshot.position
+  if (after < hub.position && !hub.ring.covers(after)) return undefined
+  const known = hub.followed(userId)
+  const topics = new Set(initialTopics(userId, snapshot.groupIds))
+  const hidden = new Map(snapshot.hidden.map(row => [row.conversationId as string, row]))
+  const user = known ?? followAfter(hub, userId, snapshot, topics, hidden)
+  // For a user followed already the ring has the rows that come back; for another they are made here.
+  return replayFrom(hub, user, after, topics, known === undefined ? hidden : new Map(), after)
+}
+
+/** Follows a user from a snapshot: topics and hidden conversations as the ring's later events leave them. */
+const followAfter = (
+  hub: Hub,
+  userId: UserId,
+  snapshot: SyncSnapshot,
+  topics: ReadonlySet<Topic>,
+  hidden: ReadonlyMap<string, ConversationRow>,
+): FollowedUser => {
+  const now = new Set(topics)
+  const hiddenNow = new Map(hidden)
+  for (const entry of entriesOf(hub, userId, snapshot.position, now)) {
+    if (entry.position <= snapshot.position) continue
+    walk(entry, userId, now, hiddenNow, () => {})
+  }
+  return hub.follow(userId, now, hiddenNow.values())
+}
+
+/** Entries that may concern the user: those of the topics held, and of topics joined in the meantime. */
+const entriesOf = (hub: Hub, userId: UserId, from: Position, topics: ReadonlySet<Topic>): readonly RingEntry[] => {
+  const own = hub.ring.entriesFrom(from, initialTopics(userId, []))
+  const all = new Set(topics)
+  for (const entry of own) {
+    for (const action of entry.actions) if (action.do === 'join' && action.userId === userId) all.add(action.topic)
+  }
+  return hub.ring.entriesFrom(from, all)
+}
+
+/** Takes one entry for one user: frames to send, topics joined and left, conversations hidden and back. */
+const walk = (
+  entry: RingEntry,
+  userId: UserId,
+  topics: Set<Topic>,
+  hidden: Map<string, ConversationRow>,
+  send: (frame: string) => void,
+): void => {
+  for (const action of entry.actions) {
+    switch (action.do) {
+      case 'publish':
+        if (topics.has(action.topic)) send(action.frame)
+        break
+      case 'message': {
+        if (!action.topics.some(topic => topics.has(topic))) break
+        const row = hidden.get(action.conversationId)
+        if (row !== undefined) {
+          hidden.delete(action.conversationId)
+          send(revealFrame(row, action.seq, action.cursor))
+        }
+        send(action.frame)
+        break
+      }
+      case 'join':
+        if (action.userId === userId) topics.add(action.topic)
+        break
+      case 'leave':
+        if (action.userId === userId) topics.delete(action.topic)
+        break
+      case 'hide':
+        if (action.userId === userId) hidden.set(action.row.conversationId, action.row)
+        break
+      case 'cut':
+        break
+    }
+  }
+}
+
+const replayFrom = (
+  hub: Hub,
+  user: FollowedUser,
+  from: Position,
+  topics: Set<Topic>,
+  hidden: Map<string, ConversationRow>,
+  after?: Position,
+): Replay => {
+  let doneIndex = -1
+  return {
+    user,
+    next: () => {
+      const frames: string[] = []
+      for (const entry of entriesOf(hub, user.userId, from, topics)) {
+        if (entry.index <= doneIndex || (after !== undefined && entry.position <= after)) continue
+        walk(entry, user.userId, topics, hidden, frame => frames.push(frame))
+        doneIndex = entry.index
+      }
+      return frames
+    },
+  }
+}
