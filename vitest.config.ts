@@ -1,6 +1,7 @@
+// Forks: uWebSockets.js aborts its process on misuse, and LMDB and PGlite belong to one process each.
+
 import { defineConfig } from 'vitest/config'
 
-// Forks: uWebSockets.js aborts its process on misuse, and LMDB and PGlite belong to one process each.
 export default defineConfig({
   test: {
     pool: 'forks',

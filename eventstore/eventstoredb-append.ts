@@ -141,7 +141,7 @@ export class Appender {
   private lose(carrier: Carrier, error: CallError): void {
     if (this.carrier === carrier) this.carrier = undefined
     for (const append of this.underWay.values()) {
-      if (append.carrier === carrier) continue
+      if (append.carrier === carrier) this.take(append.number)?.reject(appendFailure(error))
     }
   }
 

@@ -25,6 +25,8 @@ export interface LogItem {
 }
 
 export interface ReadListener {
+  /** A subscription stands. */
+  readonly confirmed?: () => void
   readonly item: (item: LogItem) => void
   readonly ended: () => void
   readonly failed: (error: CallError) => void
@@ -102,9 +104,10 @@ export const createConnection = (connect: () => Promise<Line>, silentMsMax: numb
 
   const make = (): Promise<Line> => {
     madeAtMs = performance.now()
-    const making = withDeadline(connect(), connectDeadlineMs, () => new Unavailable('EventStoreDB was not found'))
-    making.catch(() => {
+    const late = () => new Error(`no answer within ${connectDeadlineMs} ms`)
+    const making = withDeadline(connect(), connectDeadlineMs, late).catch((error: Error) => {
       if (current === making) current = undefined
+      throw new Unavailable(`EventStoreDB was not found: ${error.message}`, { cause: error })
     })
     return making
   }
@@ -135,22 +138,24 @@ export const createConnection = (connect: () => Promise<Line>, silentMsMax: numb
     },
     close: async () => {
       closed = true
-      const last = current?.catch(() => undefined)
-      const line = await Promise.race([last, delay(closeDeadlineMs, undefined, { ref: false })])
-      if (line === undefined) return
-      line.cancelCalls()
-      giveUp(line)
+      const end = (line: Line) => {
+        line.cancelCalls()
+        giveUp(line)
+      }
+      const ended = current?.then(end, () => undefined)
+      await Promise.race([ended, delay(closeDeadlineMs, undefined, { ref: false })])
     },
   }
 }
 
 /** Settles as the promise does, or rejects when the time is over; a later rejection of the promise is nobody's. */
-export const withDeadline = <Value>(promise: Promise<Value>, deadlineMs: number, late: () => Error): Promise<Value> =>
+const withDeadline = <Value>(promise: Promise<Value>, deadlineMs: number, late: () => Error): Promise<Value> =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(late()), deadlineMs)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 
+const grpcCancelled = 1
 const grpcUnknown = 2
 const grpcInvalidArgument = 3
 const grpcUnavailable = 14
@@ -166,16 +171,20 @@ const endsTheLine = (error: CallError): boolean =>
 export const isInvalidPosition = (error: CallError): boolean =>
   (error.code === grpcInvalidArgument || error.code === grpcUnknown) && invalidPosition.test(error.details ?? '')
 
+/** Only this adapter cancels, a whole line at a time: when it has been silent too long, and when the store is closed. */
+const wordsOf = (error: CallError): string =>
+  error.code === grpcCancelled ? 'the connection was given up' : error.details || error.message
+
 /** What a failed call means for the appends that were on it. */
 export const appendFailure = (error: CallError): Unavailable | UnknownOutcome => {
-  const text = error.details || error.message
-  return neverSent.test(text)
-    ? new Unavailable(`EventStoreDB cannot be reached: ${text}`, { cause: error })
-    : new UnknownOutcome(`the connection to EventStoreDB was lost before the answer: ${text}`, { cause: error })
+  const words = wordsOf(error)
+  return neverSent.test(words)
+    ? new Unavailable(`EventStoreDB cannot be reached: ${words}`, { cause: error })
+    : new UnknownOutcome(`the connection to EventStoreDB was lost before the answer: ${words}`, { cause: error })
 }
 
 /** What a failed call means for the read that it was. */
 export const readFailure = (error: CallError): Unavailable | CorruptLog =>
   error instanceof CorruptLog
     ? error
-    : new Unavailable(`the read from EventStoreDB failed: ${error.details || error.message}`, { cause: error })
+    : new Unavailable(`the read from EventStoreDB failed: ${wordsOf(error)}`, { cause: error })

@@ -51,24 +51,28 @@ export async function* follow(source: SubscriptionSource, from: Place, signal: A
   let handled = from
   let openAt = from
   let failures = 0
+  let isLost = false
+  const onConfirmed = () => {
+    if (isLost) logger.info({ position: handled }, 'the subscription to the event log stands again')
+    isLost = false
+  }
   while (!signal.aborted) {
     const openedAtMs = performance.now()
     try {
-      for await (const batch of feedFrom(source, openAt, handled, signal)) {
-        if (failures > 0) logger.info({ position: handled }, 'the subscription to the event log goes on')
-        failures = 0
+      for await (const batch of feedFrom(source, { openAt, handled, onConfirmed }, signal)) {
         yield batch
         handled = (batch.at(-1) as RecordedEvent).position
         openAt = handled
+        failures = 0
         if (signal.aborted) return
       }
     } catch (error) {
       if (signal.aborted) return
       if (error instanceof CorruptLog) throw error
+      if (!isLost) logger.error({ err: error, position: handled }, 'the subscription to the event log was lost')
+      isLost = true
       if (error instanceof NoEventThere) openAt = await placeBefore(source.reader, openAt).catch(() => openAt)
-      if (performance.now() - openedAtMs >= steadyMs) failures = 0
-      if (failures++ === 0)
-        logger.error({ err: error, position: handled }, 'the subscription to the event log was lost')
+      failures = performance.now() - openedAtMs < steadyMs ? failures + 1 : 1
       await pause(failures, signal)
     }
   }
@@ -86,20 +90,22 @@ const placeBefore = async (reader: Reader, place: Place): Promise<Place> => {
   return event?.position ?? 'start'
 }
 
+interface FeedOptions {
+  readonly openAt: Place
+  /** Nothing up to this place is brought again. */
+  readonly handled: Place
+  readonly onConfirmed: () => void
+}
+
 /** The batches of one feed; ends when the signal aborts. @throws when the feed is lost, CorruptLog */
-async function* feedFrom(
-  source: SubscriptionSource,
-  openAt: Place,
-  handled: Place,
-  signal: AbortSignal,
-): AsyncGenerator<Batch> {
+async function* feedFrom(source: SubscriptionSource, options: FeedOptions, signal: AbortSignal): AsyncGenerator<Batch> {
   const line = await source.connection.line()
   // An abort during the wait has nobody listening for it yet.
   if (signal.aborted) return
-  const feed = new Feed(source.connection, line, openAt, handled)
+  const feed = new Feed(source.connection, line, options)
   const close = () => feed.close()
   signal.addEventListener('abort', close)
-  const stopWatching = watch(feed, handled, source)
+  const stopWatching = watch(feed, options.handled, source)
   try {
     for (let batch = await feed.next(); batch !== undefined; batch = await feed.next()) yield batch
   } finally {
@@ -123,12 +129,13 @@ class Feed {
   private failure: Error | undefined
   private waiting: { resolve: (batch: Batch | undefined) => void; reject: (error: Error) => void } | undefined
 
-  constructor(connection: Connection, line: Line, openAt: Place, handled: Place) {
+  constructor(connection: Connection, line: Line, { openAt, handled, onConfirmed }: FeedOptions) {
     this.handled = handled === 'start' ? undefined : handled
     this.newest = this.handled
     this.call = line.read(
       { from: openAt, direction: 'forwards', limit: 'for ever' },
       {
+        confirmed: onConfirmed,
         item: ({ position, event }) => this.receive(position, event),
         ended: () => this.fail(new Unavailable('EventStoreDB ended the subscription')),
         failed: error => {

@@ -129,6 +129,7 @@ const listenToRead = (
   keeper: CallKeeper,
 ) => {
   const onReply = (reply: InstanceType<typeof wire.ReadResp>) => {
+    if (reply.hasConfirmation()) listener.confirmed?.()
     const record = reply.getEvent()?.getEvent()
     if (record !== undefined) listener.item(itemOf(record, request.stream))
   }

@@ -3,84 +3,49 @@
 // is decided again on the newer state. Must never append without an exact revision and never forget a waiting command.
 
 import { type Decider, type DomainEvent, isRejection, type Rejection, reject } from '../domain/decider.ts'
-import { type Position, streamOf } from '../domain/ids.ts'
+import { streamOf } from '../domain/ids.ts'
 import type { RejectionCode } from '../domain/rejections.ts'
-import { eventIdOf, randomEventId } from './clock.ts'
+import {
+  type Batch,
+  decideBatch,
+  type Handled,
+  type HandleOptions,
+  heldAfter,
+  markOf,
+  settleBatch,
+  type Waiting,
+} from './batch.ts'
+import { randomEventId } from './clock.ts'
 import {
   type Appended,
-  type CommandMark,
   Conflict,
   type EventStore,
-  type NewEvent,
   type RecordedEvent,
   readEventsMax,
+  Unavailable,
   UnknownOutcome,
 } from './port.ts'
-import { type AnyDecider, type Held, type KnownCommand, remember, type SnapshotData, type States } from './states.ts'
+import type { AnyDecider, Held, SnapshotData, States } from './states.ts'
 
-/** What makes a command unique: who asks, the key they chose, and a fingerprint of what they ask for. */
-export interface CommandKey {
-  readonly caller: string
-  readonly key: string
-  readonly fingerprint: string
-}
-
-export interface HandleOptions<Facts> {
-  readonly facts: Facts
-  readonly key?: CommandKey | undefined
-  /** For a command that carries its own key (a message): the text its event ids derive from. */
-  readonly seed?: string
-  /** Asked just before the decision: true when the log already has what this command would do. */
-  readonly alreadyDone?: () => boolean
-}
-
-export interface Handled<State, Event> {
-  /** Of the command's own append, the first one for a repeat; of the stream's newest event when there was nothing to do. */
-  readonly position: Position
-  readonly revision: number
-  readonly state: State
-  readonly events: readonly Event[]
-  readonly repeated: boolean
-}
+export type { CommandKey, Handled, HandleOptions } from './batch.ts'
 
 /** Too much is waiting; nothing was changed. */
 export class Overloaded extends Error {
   readonly code = 'overloaded'
 }
 
-/** Bytes of events in one append; below the store's own limit with room for metadata. */
-export const batchBytesMax = 900 * 1024
-/** Commands decided together. */
-const batchCommandsMax = 500
 /** Commands waiting for one stream, and for all streams. */
 export const waitingPerStreamMax = 2_000
 export const waitingMax = 20_000
-/** Times a command is decided again after somebody else was faster. */
-const conflictTriesMax = 8
+/** Times a batch is decided again after somebody else was faster: of two nodes at one stream, each loses half of the times. */
+export const conflictTriesMax = 20
 /** Waits between askings after an unknown outcome. */
 const unknownOutcomeDelaysMs = [20, 100, 300, 1_000, 2_000, 3_000] as const
-
-interface Waiting {
-  readonly command: unknown
-  readonly options: HandleOptions<unknown>
-  readonly mark: CommandMark | undefined
-  readonly seed: string | undefined
-  readonly resolve: (outcome: Handled<unknown, unknown> | Rejection) => void
-  readonly reject: (error: unknown) => void
-}
 
 interface Queue {
   readonly stream: string
   readonly decider: AnyDecider
   waiting: Waiting[]
-}
-
-interface Batch {
-  readonly from: Held<unknown>
-  readonly to: Held<unknown>
-  readonly taken: readonly Waiting[]
-  readonly outcomes: readonly (Handled<unknown, unknown> | Rejection)[]
-  readonly events: readonly NewEvent[]
 }
 
 export interface HandleCounters {
@@ -109,72 +74,22 @@ export type Handle = <State, Command, Event extends DomainEvent, Code extends Re
   options: HandleOptions<Facts>,
 ) => Promise<Handled<State, Event> | Rejection>
 
-const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
-
-const markOf = (key: CommandKey): CommandMark => ({
-  key: eventIdOf(`${key.caller}\n${key.key}`, 0),
-  fingerprint: key.fingerprint,
-})
-
-const mismatch = (): Rejection =>
-  reject('idempotency.mismatch', 'This key was used for another request. Use a new key for a new request.')
-
-const newEventOf = (waiting: Waiting, event: DomainEvent, index: number): NewEvent => ({
-  id: waiting.seed === undefined ? randomEventId() : eventIdOf(waiting.seed, index),
-  type: event.type,
-  data: event.data,
-  text: JSON.stringify(event.data),
-  ...(waiting.mark === undefined ? undefined : { command: waiting.mark }),
-})
-
-/** Decides waiting commands one after the other, each on the state the one before leaves. */
-const decideBatch = (queue: Queue, from: Held<unknown>): Batch => {
-  const { decider } = queue
-  const events: NewEvent[] = []
-  const outcomes: (Handled<unknown, unknown> | Rejection)[] = []
-  let { state, revision, commands } = from
-  let bytes = 0
-  let taken = 0
-  for (const waiting of queue.waiting) {
-    if (taken >= batchCommandsMax || bytes >= batchBytesMax) break
-    const known = waiting.mark && commands.find(command => command.key === waiting.mark?.key)
-    if (known !== undefined) {
-      const same = known.fingerprint === waiting.mark?.fingerprint
-      outcomes.push(same ? { position: known.position, revision, state, events: [], repeated: true } : mismatch())
-    } else if (waiting.options.alreadyDone?.() === true) {
-      outcomes.push({ position: from.position, revision, state, events: [], repeated: true })
-    } else {
-      const decision = decider.decide(waiting.command, state, waiting.options.facts)
-      if (isRejection(decision)) {
-        outcomes.push(decision)
-      } else {
-        const decided = decision as readonly DomainEvent[]
-        const made = decided.map((event, index) => newEventOf(waiting, event, index))
-        const size = made.reduce((sum, event) => sum + event.text.length, 0)
-        if (events.length > 0 && bytes + size > batchBytesMax) break
-        for (const event of decided) state = decider.evolve(state, event)
-        bytes += size
-        revision += made.length
-        events.push(...made)
-        if (waiting.mark !== undefined && made.length > 0) {
-          commands = remember(commands, { ...waiting.mark, position: from.position })
-        }
-        outcomes.push({ position: from.position, revision, state, events: decided, repeated: false })
-      }
-    }
-    taken++
-  }
-  const to = { state, revision, position: from.position, commands }
-  return { from, to, taken: queue.waiting.slice(0, taken), outcomes, events }
+export interface Handling {
+  readonly handle: Handle
+  /** For metrics. */
+  readonly counters: HandleCounters
+  /** Resolves once no command waits and no snapshot is being written. */
+  whenIdle(): Promise<void>
 }
 
-const sameIds = (tail: readonly RecordedEvent[], events: readonly NewEvent[]): boolean =>
-  tail.length >= events.length && events.every((event, index) => tail[index]?.id === event.id)
+const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
 
-/** Builds the function that runs commands; `counters` are for metrics. */
-export const createHandle = (dependencies: HandleDependencies): { handle: Handle; counters: HandleCounters } => {
+/** Builds the function that runs commands. */
+export const createHandle = (dependencies: HandleDependencies): Handling => {
   const { store, states } = dependencies
   const queues = new Map<string, Queue>()
+  let snapshotsUnderWay = 0
+  let idleListeners: (() => void)[] = []
   const counters: HandleCounters = {
     commands: 0,
     rejections: 0,
@@ -184,30 +99,38 @@ export const createHandle = (dependencies: HandleDependencies): { handle: Handle
     waiting: 0,
   }
 
-  const settle = (batch: Batch, position: Position | undefined) => {
-    for (const [index, waiting] of batch.taken.entries()) {
-      const outcome = batch.outcomes[index] as Handled<unknown, unknown> | Rejection
-      if (isRejection(outcome)) counters.rejections++
-      if (isRejection(outcome) || position === undefined || !isOfBatch(outcome, batch)) waiting.resolve(outcome)
-      else waiting.resolve({ ...outcome, position })
+  const isIdle = () => queues.size === 0 && snapshotsUnderWay === 0
+  const tellIdle = () => {
+    if (idleListeners.length === 0 || !isIdle()) return
+    const listeners = idleListeners
+    idleListeners = []
+    for (const listener of listeners) listener()
+  }
+
+  /** One asking. Undefined: somebody else was faster. */
+  const ask = async (stream: string, batch: Batch): Promise<Appended | undefined> => {
+    try {
+      counters.appends++
+      return await store.append(stream, batch.events, batch.from.revision < 0 ? 'none' : batch.from.revision)
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error
+      counters.conflicts++
+      return await landed(stream, batch)
     }
   }
 
-  /** Appends until the outcome is known. Undefined: somebody else was faster, decide again. */
+  /** Asks until the outcome is known. Undefined: somebody else was faster, decide again. */
   const appendBatch = async (stream: string, batch: Batch): Promise<Appended | undefined> => {
-    const expected = batch.from.revision < 0 ? 'none' : batch.from.revision
-    let tries = 0
-    for (;;) {
+    let unknown: UnknownOutcome | undefined
+    for (let tries = 0; ; tries++) {
       try {
-        counters.appends++
-        return await store.append(stream, batch.events, expected)
+        return await ask(stream, batch)
       } catch (error) {
-        if (error instanceof Conflict) {
-          counters.conflicts++
-          return await landed(stream, batch)
-        }
-        const wait = unknownOutcomeDelaysMs[tries++]
-        if (!(error instanceof UnknownOutcome) || wait === undefined) throw error
+        if (error instanceof UnknownOutcome) unknown = error
+        // Once an outcome is unknown only the log can tell it: that the log is away now says nothing about before.
+        else if (unknown === undefined || !(error instanceof Unavailable)) throw error
+        const wait = unknownOutcomeDelaysMs[tries]
+        if (wait === undefined) throw unknown
         counters.unknownOutcomes++
         await delay(wait * (0.5 + Math.random()))
       }
@@ -219,7 +142,9 @@ export const createHandle = (dependencies: HandleDependencies): { handle: Handle
     const from = batch.from.revision + 1
     const tail = await store.read(stream, { from, direction: 'forwards', limit: readEventsMax })
     const last = tail[batch.events.length - 1]
-    if (last !== undefined && sameIds(tail, batch.events)) return { revision: last.revision, position: last.position }
+    if (last !== undefined && batch.events.every((event, index) => tail[index]?.id === event.id)) {
+      return { revision: last.revision, position: last.position }
+    }
     dependencies.observe(tail)
     if (tail.length === 0 || tail.length === readEventsMax) states.evict(stream)
     return undefined
@@ -228,29 +153,43 @@ export const createHandle = (dependencies: HandleDependencies): { handle: Handle
   const snapshotWhenDue = (queue: Queue, batch: Batch, held: Held<unknown>) => {
     const load = queue.decider.load
     if (load.by !== 'snapshot') return
-    const due =
-      Math.floor(held.revision / load.everyEvents) > Math.floor(Math.max(batch.from.revision, 0) / load.everyEvents)
-    if (due)
-      writeSnapshot(store, queue, held).catch(error => dependencies.onError(error, `snapshot of ${queue.stream}`))
+    const before = Math.max(batch.from.revision, 0)
+    if (Math.floor(held.revision / load.everyEvents) <= Math.floor(before / load.everyEvents)) return
+    snapshotsUnderWay++
+    writeSnapshot(store, queue, held)
+      .catch(error => dependencies.onError(error, `snapshot of ${queue.stream}`))
+      .finally(() => {
+        snapshotsUnderWay--
+        tellIdle()
+      })
   }
 
-  const runBatch = async (queue: Queue): Promise<boolean> => {
-    const from = await states.load(queue.decider, queue.stream)
-    const batch = decideBatch(queue, from as Held<unknown>)
-    if (batch.events.length === 0) {
-      queue.waiting.splice(0, batch.taken.length)
-      settle(batch, undefined)
-      return true
-    }
-    const appended = await appendBatch(queue.stream, batch)
-    if (appended === undefined) return false
-    const marked = batch.to.commands.map(known => placed(known, batch, appended.position))
-    const held = { state: batch.to.state, revision: appended.revision, position: appended.position, commands: marked }
-    states.advance(queue.stream, batch.from, held)
+  const settle = (queue: Queue, batch: Batch, appended: Appended | undefined) => {
     queue.waiting.splice(0, batch.taken.length)
-    settle(batch, appended.position)
+    for (const outcome of batch.outcomes) if (isRejection(outcome)) counters.rejections++
+    settleBatch(batch, appended)
+  }
+
+  /** Decides and appends what waits. Gives the batch when somebody else was faster. */
+  const runBatch = async (queue: Queue): Promise<Batch | undefined> => {
+    const { decider, stream, waiting } = queue
+    let from: Held<unknown> = await states.load(decider, stream)
+    if (from.commandsFrom > 0 && waiting.some(({ mark }) => mark !== undefined)) {
+      from = await states.loadCommands(decider, stream)
+    }
+    states.pin(stream)
+    const batch = decideBatch(decider, waiting, from)
+    if (batch.events.length === 0) {
+      settle(queue, batch, undefined)
+      return undefined
+    }
+    const appended = await appendBatch(stream, batch)
+    if (appended === undefined) return batch
+    const held = heldAfter(batch, appended)
+    states.advance(stream, batch.from, held)
+    settle(queue, batch, appended)
     snapshotWhenDue(queue, batch, held)
-    return true
+    return undefined
   }
 
   const fail = (queue: Queue, error: unknown) => {
@@ -262,11 +201,12 @@ export const createHandle = (dependencies: HandleDependencies): { handle: Handle
     let conflicts = 0
     while (queue.waiting.length > 0) {
       try {
-        states.pin(queue.stream)
-        if (await runBatch(queue)) conflicts = 0
+        const beaten = await runBatch(queue)
+        if (beaten === undefined) conflicts = 0
         else if (++conflicts >= conflictTriesMax) {
+          conflicts = 0
           const busy = reject('command.conflict', 'Others changed the same thing at the same time. Try again.')
-          for (const waiting of queue.waiting.splice(0)) waiting.resolve(busy)
+          for (const waiting of queue.waiting.splice(0, beaten.taken.length)) waiting.resolve(busy)
         }
       } catch (error) {
         fail(queue, error)
@@ -275,6 +215,7 @@ export const createHandle = (dependencies: HandleDependencies): { handle: Handle
       }
     }
     queues.delete(queue.stream)
+    tellIdle()
   }
 
   const handle = (decider: AnyDecider, stream: string, command: unknown, options: HandleOptions<unknown>) =>
@@ -304,22 +245,22 @@ export const createHandle = (dependencies: HandleDependencies): { handle: Handle
       run(queue).catch(error => dependencies.onError(error, `queue of ${stream}`))
     })
 
-  return { handle: handle as Handle, counters }
+  const whenIdle = () =>
+    new Promise<void>(resolve => {
+      idleListeners.push(resolve)
+      tellIdle()
+    })
+
+  return { handle: handle as Handle, counters, whenIdle }
 }
-
-/** Whether the outcome came about with this batch's append: its own events, or a repeat of a command of the same batch. */
-const isOfBatch = (outcome: Handled<unknown, unknown>, batch: Batch): boolean =>
-  outcome.events.length > 0 || (outcome.repeated && outcome.position === batch.from.position)
-
-/** A command of this very batch gets the position of its append. */
-const placed = (known: KnownCommand, batch: Batch, position: Position): KnownCommand =>
-  batch.from.commands.includes(known) ? known : { ...known, position }
 
 const writeSnapshot = async (store: EventStore, queue: Queue, held: Held<unknown>): Promise<void> => {
   const load = queue.decider.load
   if (load.by !== 'snapshot') return
   const stream = streamOf.snapshot(queue.stream)
   const [newest] = await store.read(stream, { from: 'end', direction: 'backwards', limit: 1 })
+  const known = newest?.data as SnapshotData | undefined
+  if (known !== undefined && known.version === load.version && known.revision >= held.revision) return
   const data: SnapshotData = {
     version: load.version,
     revision: held.revision,

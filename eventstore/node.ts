@@ -9,15 +9,16 @@ import type { RejectionCode } from '../domain/rejections.ts'
 import { session, sessionIsValid } from '../domain/session/session.ts'
 import { both, isPromise } from './at-hand.ts'
 import type { Clock } from './clock.ts'
+import { watchFreshness } from './freshness.ts'
 import { createHandle, type Handle, type HandleCounters } from './handle.ts'
 import { type EventStore, type RecordedEvent, Unavailable } from './port.ts'
 import { createSend, type NotifyCommand, type SendCommand, type SendReply } from './send.ts'
 import { createRecentSends, type RecentSends, type SentMessage } from './sends.ts'
 import { createStates, type Held, type States } from './states.ts'
 
-/** How often the head is asked for, and how long the subscription may lag behind it before the node stops deciding. */
-export const headIntervalMs = 500
-export const behindMsMax = 1_000
+/** How long what was read may be ahead of the subscription, and how long a shutdown waits for what was accepted. */
+const toldMsMax = 2_000
+const closeMsMax = 10_000
 
 /** The subscription has not passed a head seen more than behindMsMax ago: facts may be too old to decide on. */
 export class Behind extends Error {
@@ -52,6 +53,7 @@ export interface Node {
   readonly position: Position
   /** Number of events seen since the start. */
   readonly eventsSeen: number
+  /** Takes no more commands, finishes those it has, then stops following the log. */
   close(): Promise<void>
 }
 
@@ -68,7 +70,6 @@ export interface NodeDependencies {
 /** Opens the node: reads the recent sends, then follows the log from there. @throws Unavailable */
 export const startNode = async (dependencies: NodeDependencies): Promise<Node> => {
   const { store, clock } = dependencies
-  const states = createStates(store)
   const recentSends = createRecentSends(clock)
   const listeners: ((events: readonly RecordedEvent[]) => void)[] = []
   const behindListeners: ((behind: boolean) => void)[] = []
@@ -76,7 +77,27 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
   const start = await store.head()
   let position = start
   let eventsSeen = 0
-  let behind = false
+  let closing = false
+
+  const untold = new Set<() => void>()
+  /** A head read from the log may show messages whose keys are not known here before the subscription brings them. */
+  const whenTold = (wanted: Position) =>
+    position >= wanted
+      ? undefined
+      : new Promise<void>((resolve, reject) => {
+          const finish = (settle: () => void) => {
+            clearTimeout(timer)
+            untold.delete(look)
+            settle()
+          }
+          const look = () => {
+            if (position >= wanted) finish(resolve)
+          }
+          const late = () => finish(() => reject(new Unavailable('The event log is ahead of this server. Try again.')))
+          const timer = setTimeout(late, toldMsMax)
+          untold.add(look)
+        })
+  const states = createStates(store, { whenTold })
 
   const observe = (events: readonly RecordedEvent[]) => {
     states.apply(events)
@@ -84,11 +105,11 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
   }
 
   const guard = () => {
-    if (stopping.signal.aborted) throw new Unavailable('The server is shutting down. Try again.')
-    if (behind) throw new Behind('This server is behind the event log. Try again in a moment.')
+    if (closing) throw new Unavailable('The server is shutting down. Try again.')
+    if (freshness.behind) throw new Behind('This server is behind the event log. Try again in a moment.')
   }
 
-  const { handle, counters } = createHandle({ store, states, observe, guard, onError: dependencies.onError })
+  const { handle, counters, whenIdle } = createHandle({ store, states, observe, guard, onError: dependencies.onError })
   const load: Node['load'] = (decider, stream) => states.load(decider, stream)
 
   const isLive = (userId: UserId): boolean | Promise<boolean> => {
@@ -113,41 +134,41 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
 
   await recentSends.load(store, start)
 
+  const tell = (events: readonly RecordedEvent[]) => {
+    for (const listener of listeners) {
+      try {
+        listener(events)
+      } catch (error) {
+        // One who cannot bear an event must not keep it from the others.
+        dependencies.onError(error, 'a listener to events')
+      }
+    }
+  }
+
   const follow = async () => {
     for await (const events of store.subscribe({ from: start, signal: stopping.signal })) {
       observe(events)
       const last = events.at(-1)
       if (last !== undefined) position = last.position
       eventsSeen += events.length
-      for (const listener of listeners) listener(events)
+      if (untold.size > 0) for (const look of [...untold]) look()
+      tell(events)
     }
+    if (!stopping.signal.aborted) throw new Error('the subscription ended')
   }
-  const following = follow().catch(error => {
-    if (!stopping.signal.aborted) dependencies.onError(error, 'the subscription of this node')
-    setBehind(true)
+  const freshness = watchFreshness({
+    clock,
+    head: () => store.head(),
+    position: () => position,
+    onChange: behind => {
+      for (const listener of behindListeners) listener(behind)
+    },
   })
-
-  const setBehind = (now: boolean) => {
-    if (now === behind) return
-    behind = now
-    for (const listener of behindListeners) listener(now)
-  }
-
-  // The node is current as of the asking time of the newest head that the subscription has passed.
-  let currentAsOfMs = clock.unixMs()
-  let awaited: { readonly head: Position; readonly askedMs: number } | undefined
-  const watch = async () => {
-    while (!stopping.signal.aborted) {
-      if (awaited !== undefined && position >= awaited.head) currentAsOfMs = awaited.askedMs
-      const askedMs = clock.unixMs()
-      const head = await store.head().catch(() => undefined)
-      if (head !== undefined && position >= head) currentAsOfMs = askedMs
-      awaited = head === undefined ? awaited : { head, askedMs }
-      setBehind(clock.unixMs() - currentAsOfMs > headIntervalMs + behindMsMax)
-      await delayOrAbort(headIntervalMs, stopping.signal)
-    }
-  }
-  const watching = watch()
+  const following = follow().catch(error => {
+    if (stopping.signal.aborted) return
+    dependencies.onError(error, 'the subscription of this node')
+    freshness.end()
+  })
 
   return {
     store,
@@ -164,7 +185,7 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
     onEvents: listener => listeners.push(listener),
     onBehind: listener => behindListeners.push(listener),
     get behind() {
-      return behind
+      return freshness.behind
     },
     get position() {
       return position
@@ -173,19 +194,21 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
       return eventsSeen
     },
     close: async () => {
+      closing = true
+      await inTime(whenIdle(), closeMsMax)
+      freshness.close()
       stopping.abort()
-      await Promise.all([following, watching])
+      await following
     },
   }
 }
 
-const delayOrAbort = (milliseconds: number, signal: AbortSignal) =>
-  new Promise<void>(resolve => {
-    const timer = setTimeout(done, milliseconds)
-    function done() {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    signal.addEventListener('abort', done)
+/** Waits for what is done soon, but not longer. */
+const inTime = async (done: Promise<void>, milliseconds: number): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, milliseconds)
   })
+  await Promise.race([done, late])
+  clearTimeout(timer)
+}

@@ -3,18 +3,22 @@
 
 import type { EmbeddedLogger } from './embedded.ts'
 import { openEmbeddedStore } from './embedded.ts'
+import type { EventStoreDbLogger } from './eventstoredb-subscribe.ts'
 import type { EventStore } from './port.ts'
 
 export interface EventStoreOptions {
   /** `esdb://…`; absent for the embedded log. */
   readonly eventstoreUrl?: string | undefined
   readonly dataDir: string
-  readonly logger: EmbeddedLogger
+  readonly logger: EmbeddedLogger & EventStoreDbLogger
+  /** Ends the wait for a server that cannot be reached. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Opens the event log that the configuration names. @throws Unavailable, CorruptLog */
-export const openEventStore = async ({ eventstoreUrl, dataDir, logger }: EventStoreOptions): Promise<EventStore> => {
+export const openEventStore = async (options: EventStoreOptions): Promise<EventStore> => {
+  const { eventstoreUrl, dataDir, logger, signal } = options
   if (!eventstoreUrl) return openEmbeddedStore({ dataDir, logger })
   const { openEventStoreDb } = await import('./eventstoredb.ts')
-  return openEventStoreDb({ url: eventstoreUrl, logger })
+  return openEventStoreDb({ url: eventstoreUrl, logger, ...(signal && { signal }) })
 }

@@ -22,9 +22,10 @@ import { type Handle, Overloaded } from './handle.ts'
 import { clockAhead, contentHashOf, type MessageContent, type RecentSends, type SentMessage } from './sends.ts'
 import type { States } from './states.ts'
 
-/** Events the read models may lag before sends are held back, and for how long a send waits for them. */
+/** Events the read models may lag before sends are held back; for how long a send waits for them, and how many may. */
 export const holdBackLagEvents = 10_000
 export const holdBackMsMax = 2_000
+export const heldBackSendsMax = 20_000
 const holdBackPollMs = 20
 
 export interface SendCommand {
@@ -47,6 +48,12 @@ export interface SendReply {
   readonly at: string
   readonly position: Position
   readonly repeated: boolean
+}
+
+interface UnderWay {
+  /** Tells another request under the same key from the same one. */
+  readonly request: string
+  readonly reply: Promise<SendReply | Rejection>
 }
 
 const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
@@ -72,8 +79,10 @@ const notFound = () =>
 /** Builds the functions that send: facts and duplicates from memory, one queue, one append. */
 export const createSend = (dependencies: SendDependencies) => {
   const { handle, load, isLive, recentSends, clock } = dependencies
-  /** Sends on their way: the same send once more waits for the first one's reply. */
-  const underWay = new Map<string, Promise<SendReply | Rejection>>()
+  /** Sends on their way: the same key once more waits for the first one's outcome. */
+  const underWay = new Map<string, UnderWay>()
+  let heldBackSends = 0
+  let nextLook: Promise<void> | undefined
 
   const factsOf = (command: SendCommand) => {
     const parts = conversationParts(command.conversationId)
@@ -102,11 +111,22 @@ export const createSend = (dependencies: SendDependencies) => {
           'This clientMessageId was used for another message. Make a new one for a new message.',
         )
 
+  /** Waits while the read models lag too far. All who wait look at the same times: one timer, however many they are. */
   const heldBack = async () => {
+    const tooFar = () => new Overloaded('The read models are far behind. Try again in a moment.')
+    if (heldBackSends >= heldBackSendsMax) throw tooFar()
     const untilMs = clock.unixMs() + holdBackMsMax
-    while (dependencies.readModelLagEvents() > holdBackLagEvents) {
-      if (clock.unixMs() > untilMs) throw new Overloaded('The read models are far behind. Try again in a moment.')
-      await delay(holdBackPollMs)
+    heldBackSends++
+    try {
+      while (dependencies.readModelLagEvents() > holdBackLagEvents) {
+        if (clock.unixMs() > untilMs) throw tooFar()
+        nextLook ??= delay(holdBackPollMs).then(() => {
+          nextLook = undefined
+        })
+        await nextLook
+      }
+    } finally {
+      heldBackSends--
     }
   }
 
@@ -119,11 +139,13 @@ export const createSend = (dependencies: SendDependencies) => {
     from: UserId,
     facts: ConversationFacts,
     contentHash: number,
+    again: (sent: SentMessage) => SendReply | Rejection,
   ): Promise<SendReply | Rejection> => {
     const { conversationId, clientMessageId } = command
     const handled = await handle(conversation, streamOf.conversation(conversationId), command, {
       facts,
-      seed: `${from}\n${clientMessageId}`,
+      // With the content: another text under the same key must never pass for the one in the log.
+      seed: `${from}\n${clientMessageId}\n${contentHash}`,
       alreadyDone: () => recentSends.find(from, clientMessageId) !== undefined,
     })
     if (isRejection(handled)) return handled
@@ -131,7 +153,7 @@ export const createSend = (dependencies: SendDependencies) => {
     if (data === undefined) {
       const sent = recentSends.find(from, clientMessageId)
       if (sent === undefined) throw new Error('a repeated send is not remembered')
-      return repeatOf(conversationId, contentHash, sent)
+      return again(sent)
     }
     const { seq, at } = data
     const position = handled.position
@@ -139,62 +161,69 @@ export const createSend = (dependencies: SendDependencies) => {
     return { seq, at, position, repeated: false }
   }
 
-  const sendNow = async (command: SendCommand): Promise<SendReply | Rejection> => {
-    const { conversationId, from, clientMessageId, content } = command
-    const contentHash = contentHashOf(content)
+  const sendNow = async (
+    command: SendCommand,
+    contentHash: number,
+    again: (sent: SentMessage) => SendReply | Rejection,
+  ): Promise<SendReply | Rejection> => {
+    const { from, clientMessageId } = command
     if (dependencies.readModelLagEvents() > holdBackLagEvents) await heldBack()
-    if (!recentSends.decides(unixMsOfUuidV7(clientMessageId))) {
-      const sent = await earlier(from, clientMessageId, unixMsOfUuidV7(clientMessageId))
-      if (sent !== undefined) return repeatOf(conversationId, contentHash, sent)
+    const madeMs = unixMsOfUuidV7(clientMessageId)
+    if (!recentSends.decides(madeMs)) {
+      const sent = await earlier(from, clientMessageId, madeMs)
+      if (sent !== undefined) return again(sent)
     }
     const found = factsOf(command)
     const facts = isPromise(found) ? await found : found
     if (isRejection(facts)) return facts
-    return append({ type: 'SendMessage', ...command, at: clock.now() }, from, facts, contentHash)
+    return append({ type: 'SendMessage', ...command, at: clock.now() }, from, facts, contentHash, again)
   }
 
   /** Runs one send of a key at a time: the same one once more waits for the first one's outcome. */
   const once = (
     from: UserId,
     key: string,
+    request: string,
     send: () => Promise<SendReply | Rejection>,
     again: (sent: SentMessage) => SendReply | Rejection,
   ): Promise<SendReply | Rejection> => {
     const known = recentSends.find(from, key)
     if (known !== undefined) return Promise.resolve(again(known))
-    const first = underWay.get(`${from}\n${key}`)
+    const id = `${from}\n${key}`
+    const first = underWay.get(id)
     if (first !== undefined) {
-      return first.then(outcome => {
+      return first.reply.then(outcome => {
         const sent = recentSends.find(from, key)
-        return sent === undefined ? outcome : again(sent)
+        if (sent !== undefined) return again(sent)
+        // What was refused was not sent: another request under the same key gets its own answer.
+        return first.request === request ? outcome : once(from, key, request, send, again)
       })
     }
-    const reply = send().finally(() => underWay.delete(`${from}\n${key}`))
-    underWay.set(`${from}\n${key}`, reply)
+    const reply = send().finally(() => underWay.delete(id))
+    underWay.set(id, { request, reply })
     return reply
   }
 
   const send = (command: SendCommand): Promise<SendReply | Rejection> => {
-    const ahead = clockAhead(clock, command.clientMessageId)
+    const { conversationId, from, clientMessageId } = command
+    const ahead = clockAhead(clock, clientMessageId)
     if (ahead !== undefined) return Promise.resolve(ahead)
-    return once(
-      command.from,
-      command.clientMessageId,
-      () => sendNow(command),
-      sent => repeatOf(command.conversationId, contentHashOf(command.content), sent),
-    )
+    const contentHash = contentHashOf(command.content)
+    const again = (sent: SentMessage) => repeatOf(conversationId, contentHash, sent)
+    const request = `${conversationId} ${contentHash}`
+    return once(from, clientMessageId, request, () => sendNow(command, contentHash, again), again)
   }
 
   const notify = ({ conversationId, sourceId, sourceAt, body }: NotifyCommand): Promise<SendReply | Rejection> => {
-    const contentHash = contentHashOf({ body })
-    const again = (sent: SentMessage) => repeatOf(conversationId, contentHash, sent)
+    // The event's id is the whole key: what was said of the event stands, also when it would be said otherwise today.
+    const again = ({ seq, at, position }: SentMessage) => ({ seq, at, position, repeated: true })
     const notifyNow = async () => {
       const sent = await earlier(systemUserId, sourceId, Date.parse(sourceAt))
       if (sent !== undefined) return again(sent)
       const command = { type: 'Notify', conversationId, clientMessageId: sourceId, body, at: clock.now() } as const
-      return append(command, systemUserId, { kind: 'server' }, contentHash)
+      return append(command, systemUserId, { kind: 'server' }, contentHashOf({ body }), again)
     }
-    return once(systemUserId, sourceId, notifyNow, again)
+    return once(systemUserId, sourceId, conversationId, notifyNow, again)
   }
 
   return { send, notify }

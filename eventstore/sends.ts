@@ -63,6 +63,17 @@ const sentOf = (data: MessageSent['data'], position: Position): SentMessage => (
   contentHash: contentHashOf(data),
 })
 
+/** The latest time that an event of the page tells; undefined when none does. */
+const newestMsOf = (page: readonly RecordedEvent[]): number | undefined => {
+  let newest: number | undefined
+  for (const { data } of page) {
+    const unixMs = 'at' in data && typeof data.at === 'string' ? Date.parse(data.at) : Number.NaN
+    if (unixMs > (newest ?? 0)) newest = unixMs
+  }
+  return newest
+}
+
+/** @param keysMax most keys remembered; older ones are forgotten, by the thousand */
 export const createRecentSends = (clock: Clock, keysMax: number = sendKeysMax): RecentSends => {
   const keys = new Map<string, SentMessage>()
   let forgottenMs = 0
@@ -93,24 +104,23 @@ export const createRecentSends = (clock: Clock, keysMax: number = sendKeysMax): 
 
   return {
     load: async (store, head) => {
+      if (head === positionBeforeAll) return
       const oldestMs = clock.unixMs() - sendKeyAgeMsMax
       const found: [string, SentMessage][] = []
-      let from = head
-      for (;;) {
-        if (head === positionBeforeAll) break
+      for (let from = head; ; ) {
         const page = await store.readAll({ from, direction: 'backwards', limit: readEventsMax })
-        const events = from === head ? page : page.slice(1)
-        for (const event of events) {
+        for (const event of from === head ? page : page.slice(1)) {
           if (event.type !== 'MessageSent') continue
           const data = event.data as MessageSent['data']
           found.push([keyOf(data.from, data.clientMessageId), sentOf(data, event.position)])
         }
-        const oldest = found.at(-1)?.[1]
         const last = page.at(-1)
         if (last === undefined || page.length < readEventsMax) break
-        if (oldest !== undefined && (found.length >= keysMax || Date.parse(oldest.at) < oldestMs)) {
-          forgottenMs = Date.parse(oldest.at)
-          forgotten = oldest.position
+        // Any event tells how far back this is: a log may hold few messages between many others.
+        const pageMs = newestMsOf(page)
+        if (found.length >= keysMax || (pageMs !== undefined && pageMs < oldestMs)) {
+          forgottenMs = pageMs ?? clock.unixMs()
+          forgotten = last.position
           break
         }
         from = last.position

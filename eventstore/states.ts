@@ -25,6 +25,8 @@ export interface Held<State> {
   /** Of the newest event folded in. */
   readonly position: Position
   readonly commands: readonly KnownCommand[]
+  /** Commands of earlier revisions are not among them: a stream loaded by its last event knows them only when asked. */
+  readonly commandsFrom: number
 }
 
 interface Entry<State> {
@@ -40,8 +42,9 @@ interface Entry<State> {
 
 /** Commands of its own that a stream remembers. */
 export const commandsRemembered = 64
-/** Total weight of held states; a small state weighs 1, a group one more per 16 members. */
+/** Total weight of held states; a small state weighs 1, a group one more per 16 members, any one more per 16 commands. */
 export const heldWeightMax = 200_000
+const commandsPerWeight = 16
 /** Events that may arrive while one state is being read. */
 const loadBufferEventsMax = 10_000
 
@@ -59,6 +62,8 @@ export interface States {
     decider: Decider<State, Command, Event, Code, Facts>,
     stream: string,
   ): Held<State> | Promise<Held<State>>
+  /** The state with the commands that a load by the last event left out. @throws Unavailable, CorruptLog */
+  loadCommands(decider: AnyDecider, stream: string): Promise<Held<unknown>>
   /** The state if it is held and whole, without a read. */
   peek<State>(stream: string): Held<State> | undefined
   /** Keeps an entry from eviction while a queue works on it. */
@@ -81,13 +86,19 @@ export const remember = (commands: readonly KnownCommand[], command: KnownComman
 
 /** Folds one recorded event in; the caller has checked that it is the next one. */
 export const folded = <State>(decider: AnyDecider, held: Held<State>, event: RecordedEvent): Held<State> => {
-  const mark = event.command
-  const last = held.commands.at(-1)
-  const commands =
-    mark === undefined || last?.key === mark.key
-      ? held.commands
-      : remember(held.commands, { key: mark.key, fingerprint: mark.fingerprint, position: event.position })
-  return { state: decider.evolve(held.state, event), revision: event.revision, position: event.position, commands }
+  const { revision, position } = event
+  const state = decider.evolve(held.state, event)
+  return { state, revision, position, commands: withCommand(held.commands, event), commandsFrom: held.commandsFrom }
+}
+
+/** A command of several events is known by the position of its last one: whoever waits for it has seen them all. */
+const withCommand = (
+  commands: readonly KnownCommand[],
+  { command: mark, position }: RecordedEvent,
+): readonly KnownCommand[] => {
+  if (mark === undefined) return commands
+  const known = { key: mark.key, fingerprint: mark.fingerprint, position }
+  return commands.at(-1)?.key === mark.key ? [...commands.slice(0, -1), known] : remember(commands, known)
 }
 
 const empty = (decider: AnyDecider): Held<unknown> => ({
@@ -95,6 +106,7 @@ const empty = (decider: AnyDecider): Held<unknown> => ({
   revision: -1,
   position: positionBeforeAll,
   commands: [],
+  commandsFrom: 0,
 })
 
 const readFold = async (
@@ -113,7 +125,22 @@ const readFold = async (
 
 const readLast = async (store: EventStore, decider: AnyDecider, stream: string): Promise<Held<unknown>> => {
   const [event] = await store.read(stream, { from: 'end', direction: 'backwards', limit: 1 })
-  return event === undefined ? empty(decider) : folded(decider, empty(decider), event)
+  return event === undefined
+    ? empty(decider)
+    : { ...folded(decider, empty(decider), event), commandsFrom: event.revision }
+}
+
+/** The commands of the events before `held`, oldest first, as many as a stream remembers. */
+const readCommands = async (
+  store: EventStore,
+  stream: string,
+  held: Held<unknown>,
+): Promise<readonly KnownCommand[]> => {
+  const from = held.commandsFrom - 1
+  const page = await store.read(stream, { from, direction: 'backwards', limit: commandsRemembered })
+  let commands: readonly KnownCommand[] = []
+  for (const event of page.toReversed()) commands = withCommand(commands, event)
+  return commands
 }
 
 const readSnapshot = async (store: EventStore, decider: AnyDecider, stream: string): Promise<Held<unknown>> => {
@@ -122,9 +149,9 @@ const readSnapshot = async (store: EventStore, decider: AnyDecider, stream: stri
   const [newest] = await store.read(streamOf.snapshot(stream), { from: 'end', direction: 'backwards', limit: 1 })
   const data = newest?.data as SnapshotData | undefined
   const usable = data !== undefined && data.version === load.version
-  const start: Held<unknown> = usable
-    ? { state: load.decode(data.state), revision: data.revision, position: data.position, commands: data.commands }
-    : empty(decider)
+  if (!usable) return readFold(store, decider, stream, empty(decider))
+  const { revision, position, commands } = data
+  const start = { state: load.decode(data.state), revision, position, commands, commandsFrom: 0 }
   return readFold(store, decider, stream, start)
 }
 
@@ -139,8 +166,19 @@ const read = (store: EventStore, decider: AnyDecider, stream: string): Promise<H
   }
 }
 
-/** @param weightMax most weight held at once; eviction is second chance, so a state in use stays */
-export const createStates = (store: EventStore, weightMax: number = heldWeightMax): States => {
+export interface StatesOptions {
+  /** Most weight held at once; eviction is second chance, so a state in use stays. */
+  readonly weightMax?: number
+  /**
+   * A read may show events that this process has not been told of yet. A state is shown only after it was told of them, so
+   * that everything known here is of one moment. Undefined: that is so already.
+   */
+  readonly whenTold?: (position: Position) => Promise<void> | undefined
+}
+
+/** The states of one process. */
+export const createStates = (store: EventStore, options: StatesOptions = {}): States => {
+  const { weightMax = heldWeightMax, whenTold } = options
   const entries = new Map<string, Entry<unknown>>()
   let weight = 0
 
@@ -152,9 +190,17 @@ export const createStates = (store: EventStore, weightMax: number = heldWeightMa
   }
 
   const weigh = (entry: Entry<unknown>) => {
-    const now = entry.decider.weight?.(entry.held.state) ?? 1
+    if (entries.get(entry.stream) !== entry) return
+    const { state, commands } = entry.held
+    const now = (entry.decider.weight?.(state) ?? 1) + commands.length / commandsPerWeight
     weight += now - entry.weight
     entry.weight = now
+  }
+
+  const hold = (entry: Entry<unknown>, held: Held<unknown>) => {
+    const grows = entry.decider.weight !== undefined || held.commands !== entry.held.commands
+    entry.held = held
+    if (grows) weigh(entry)
   }
 
   const makeRoom = () => {
@@ -173,12 +219,16 @@ export const createStates = (store: EventStore, weightMax: number = heldWeightMa
   }
 
   const applyTo = (entry: Entry<unknown>, event: RecordedEvent) => {
-    const next = entry.held.revision + 1
-    if (event.revision < next) return
-    // A stream loaded by its last event may start anywhere; any other gap means something was missed: read again.
-    if (event.revision > next && entry.decider.load.by !== 'last') return remove(entry)
-    entry.held = folded(entry.decider, entry.held, event)
-    if (entry.decider.weight !== undefined) weigh(entry)
+    const { held, decider } = entry
+    if (event.revision <= held.revision) return
+    // A gap means that something was missed: read again.
+    if (event.revision > held.revision + 1) return remove(entry)
+    try {
+      hold(entry, folded(decider, held, event))
+    } catch {
+      // An event that cannot be folded must not stop the others: whoever loads this state next gets the error.
+      remove(entry)
+    }
   }
 
   const start = (decider: AnyDecider, stream: string): Entry<unknown> => {
@@ -192,33 +242,48 @@ export const createStates = (store: EventStore, weightMax: number = heldWeightMa
       pins: 0,
       weight: 1,
     }
-    const done = read(store, decider, stream).then(
-      held => {
-        entry.held = held
-        entry.loading = undefined
-        for (const event of buffer) applyTo(entry, event)
-        weigh(entry)
-        makeRoom()
-      },
-      (error: unknown) => {
-        entry.loading = undefined
+    const readIn = async () => {
+      try {
+        entry.held = await read(store, decider, stream)
+        await whenTold?.(entry.held.position)
+      } catch (error) {
         remove(entry)
         throw error
-      },
-    )
-    entry.loading = { done, buffer }
+      } finally {
+        entry.loading = undefined
+      }
+      for (const event of buffer) applyTo(entry, event)
+      weigh(entry)
+      makeRoom()
+    }
     entries.set(stream, entry)
     weight += 1
+    entry.loading = { done: readIn(), buffer }
     return entry
   }
 
+  const loadCommands = async (decider: AnyDecider, stream: string): Promise<Held<unknown>> => {
+    const held = await load(decider, stream)
+    if (held.commandsFrom === 0) return held
+    const earlier = await readCommands(store, stream, held)
+    const entry = entries.get(stream)
+    const isHeld = entry !== undefined && entry.loading === undefined && entry.held.commandsFrom === held.commandsFrom
+    const now = isHeld ? entry.held : held
+    const unknown = earlier.filter(({ key }) => now.commands.every(known => known.key !== key))
+    const whole = { ...now, commands: [...unknown, ...now.commands].slice(-commandsRemembered), commandsFrom: 0 }
+    if (isHeld) hold(entry, whole)
+    return whole
+  }
+
+  const load = (decider: AnyDecider, stream: string): Held<unknown> | Promise<Held<unknown>> => {
+    const entry = entries.get(stream) ?? start(decider, stream)
+    entry.used = true
+    return entry.loading === undefined ? entry.held : entry.loading.done.then(() => entry.held)
+  }
+
   return {
-    load: (decider, stream) => {
-      const entry = entries.get(stream) ?? start(decider, stream)
-      entry.used = true
-      if (entry.loading === undefined) return entry.held as never
-      return entry.loading.done.then(() => entry.held) as never
-    },
+    load: load as States['load'],
+    loadCommands,
     peek: stream => {
       const entry = entries.get(stream)
       if (entry === undefined || entry.loading !== undefined) return undefined
@@ -235,9 +300,7 @@ export const createStates = (store: EventStore, weightMax: number = heldWeightMa
     },
     advance: (stream, from, to) => {
       const entry = entries.get(stream)
-      if (entry === undefined || entry.loading !== undefined || entry.held !== from) return
-      entry.held = to
-      if (entry.decider.weight !== undefined) weigh(entry)
+      if (entry !== undefined && entry.loading === undefined && entry.held === from) hold(entry, to)
     },
     apply: events => {
       for (const event of events) {

@@ -4,6 +4,7 @@
 import { account } from '../domain/account/account.ts'
 import { group } from '../domain/group/group.ts'
 import { type ConversationId, type Position, type SessionId, streamOf, type UserId } from '../domain/ids.ts'
+import { inbox } from '../domain/inbox/inbox.ts'
 import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
 import { session } from '../domain/session/session.ts'
 import type { Node } from '../eventstore/node.ts'
@@ -233,6 +234,7 @@ export const createHub = (dependencies: HubDependencies): Hub => {
     group: () => group.initial,
     openSessions: () => [],
     head: () => ({ seq: 0, message: undefined }),
+    marks: () => inbox.initial,
   }
   const noFacts = () => emptyFacts
 
@@ -254,6 +256,8 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         ...(node.states.peek<typeof session.initial>(streamOf.session(userId))?.state.open.keys() ?? []),
       ],
       head: conversationId => heads.get(`${conversationId} ${event.position}`) ?? { seq: 0, message: undefined },
+      marks: (userId, conversationId) =>
+        node.states.peek<typeof inbox.initial>(streamOf.inbox(userId, conversationId))?.state ?? inbox.initial,
     })
   }
 
@@ -265,6 +269,8 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         return node.load(group, streamOf.group(need.groupId))
       case 'sessions':
         return node.load(session, streamOf.session(need.userId))
+      case 'marks':
+        return users.has(need.userId) ? node.load(inbox, streamOf.inbox(need.userId, need.conversationId)) : undefined
       case 'head':
         return headBefore(node, need.conversationId, event.position)
     }

@@ -16,7 +16,7 @@ import {
   type SessionId,
   type UserId,
 } from '../domain/ids.ts'
-import type { InboxEvent } from '../domain/inbox/events.ts'
+import type { InboxEvent, InboxMarks } from '../domain/inbox/events.ts'
 import {
   type ConversationRow,
   conversationRowText,
@@ -75,6 +75,7 @@ export interface RouteFacts {
   group(groupId: GroupId): Group
   openSessions(userId: UserId): readonly SessionId[]
   head(conversationId: ConversationId): ConversationHead
+  marks(userId: UserId, conversationId: ConversationId): InboxMarks
 }
 
 /** What the hub must read before an event can be routed. */
@@ -83,6 +84,8 @@ export type Need =
   | { readonly what: 'group'; readonly groupId: GroupId }
   | { readonly what: 'sessions'; readonly userId: UserId }
   | { readonly what: 'head'; readonly conversationId: ConversationId }
+  /** Read only for users whom this node follows: nobody else hears of it here. */
+  | { readonly what: 'marks'; readonly userId: UserId; readonly conversationId: ConversationId }
 
 interface Routed<Type extends EventType> {
   readonly data: EventOf<Type>['data']
@@ -185,7 +188,10 @@ const memberRowOf = (groupId: GroupId, userId: UserId, group: Group): MemberRow 
   return { groupId, userId, role, joinedAt, ...(invitedBy === undefined ? undefined : { invitedBy }) }
 }
 
-/** Those who came in: the group's topic, its row, and its conversation from here on. */
+/**
+ * Those who came in: the group's row, its topic, and its conversation from here on. The conversation stays out of their lists
+ * until its next message (R78); one who comes back may hold its row, and goes on with it.
+ */
 const welcomes = (
   groupId: GroupId,
   userIds: readonly UserId[],
@@ -195,17 +201,31 @@ const welcomes = (
   const group = facts.group(groupId)
   const conversationId = groupConversationId(groupId)
   const { seq } = facts.head(conversationId)
-  const conversation = conversationRowText(newConversationRow(conversationId, 'group', seq), null)
+  const back = patchFrame(
+    cursor,
+    'conversations',
+    conversationId,
+    JSON.stringify({ active: true, readSeq: seq, unread: 0 }),
+  )
   return userIds.flatMap(userId => {
     const row = groupRowOf(group, userId)
     const topic = userTopic(userId)
+    const { clearedSeq, pinnedAt } = facts.marks(userId, conversationId)
     return [
       ...(row === undefined ? [] : [put(topic, cursor, 'groups', row)]),
-      publish(topic, putFrame(cursor, 'conversations', conversation)),
+      publish(topic, back),
+      {
+        do: 'hide',
+        userId,
+        row: { ...newConversationRow(conversationId, 'group', seq), clearedSeq, pinnedAt },
+      } as const,
       { do: 'join', userId, topic: groupTopic(groupId) } as const,
     ]
   })
 }
+
+const marksNeeds = (groupId: GroupId, userIds: readonly UserId[]): readonly Need[] =>
+  userIds.map(userId => ({ what: 'marks', userId, conversationId: groupConversationId(groupId) }))
 
 const groupNeeds = ({ groupId }: { groupId: GroupId }): readonly Need[] => [
   { what: 'group', groupId },
@@ -219,7 +239,7 @@ const patchRole = (userId: UserId, groupId: GroupId, myRole: GroupRole, cursor: 
   patchGroup(userTopic(userId), cursor, groupId, { myRole })
 
 const membersAdded: Route<'MembersAdded'> = {
-  needs: groupNeeds,
+  needs: data => [...groupNeeds(data), ...marksNeeds(data.groupId, data.userIds)],
   actions: ({ data: { groupId, userIds, memberCount } }, facts, cursor) => [
     patchGroup(groupTopic(groupId), cursor, groupId, { memberCount }),
     ...memberRows(groupId, userIds, facts.group(groupId), cursor),

@@ -1,0 +1,58 @@
+// Owns the incremental lists: what of one's own things changed since a cursor. The cursor is that of the sync,
+// `<logId>.<version of the read models>.<position>`; one of another log, other read models or from beyond the end is too old.
+
+import { z } from 'zod'
+import type { Position } from '../domain/ids.ts'
+import type { Changes, TooOld } from '../projections/page.ts'
+import { readModelsVersion } from '../projections/schema.ts'
+import type { OperationDependencies } from './dependencies.ts'
+import { type Refusal, refuse } from './errors.ts'
+import { pageCursor, pageLimit, positionPattern, reply, sinceCursor } from './fields.ts'
+
+export const tooOld: Refusal = refuse(
+  'sync.too-old',
+  'The cursor is too old, or of another log. Drop what you hold and fetch it whole, without a cursor.',
+)
+
+/** The query of a list that can also be asked for its changes. */
+export const incrementalQuery = z
+  .strictObject({ limit: pageLimit(), cursor: pageCursor.optional(), since: sinceCursor.optional() })
+  .superRefine((fields, context) => {
+    if (fields.since === undefined || fields.cursor === undefined) return
+    context.addIssue({ code: 'custom', message: 'does not go with since: changes come in one reply', path: ['cursor'] })
+  })
+
+/** Such a list's reply: a page, or with `since` the changes. */
+export const incrementalReply = (item: z.ZodType) =>
+  z.object({
+    items: z.array(item),
+    next: reply.next.optional(),
+    removed: z.array(reply.id).optional().meta({ description: 'With `since`: ids of what is gone.' }),
+    cursor: reply.text.optional().meta({ description: 'With `since`: for the next time.' }),
+  })
+
+/** The position a cursor stands for; undefined when it is not of this log and these read models. */
+export const positionOfCursor = (logId: string, cursor: string): Position | undefined => {
+  const prefix = `${logId}.${readModelsVersion}.`
+  const position = cursor.slice(prefix.length)
+  return cursor.startsWith(prefix) && positionPattern.test(position) ? (position as Position) : undefined
+}
+
+/** Runs a query for changes since a cursor. */
+export const changesSince = async <Item>(
+  { node }: OperationDependencies,
+  cursor: string,
+  changes: (since: Position) => Promise<Changes<Item> | TooOld>,
+): Promise<{ items: readonly Item[]; removed: readonly string[]; cursor: string } | Refusal> => {
+  const { logId } = node.store
+  const since = positionOfCursor(logId, cursor)
+  if (since === undefined) return tooOld
+  const found = await changes(since)
+  if (found === 'too-old') return tooOld
+  const { items, removed, position } = found
+  const behind = since > position
+  if (behind && since > node.position) return tooOld
+  // The live room may be ahead of the read models: a cursor never goes back.
+  const reached = behind ? since : position
+  return { items, removed, cursor: `${logId}.${readModelsVersion}.${reached}` }
+}

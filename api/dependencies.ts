@@ -1,0 +1,38 @@
+// Owns what the operations work with. main.ts builds it; nothing here is built twice or looked up anywhere else.
+
+import type { Position, UserId } from '../domain/ids.ts'
+import type { DevicePolicy } from '../domain/session/session.ts'
+import type { Node } from '../eventstore/node.ts'
+import type { Database } from '../projections/database.ts'
+import type { CodeDelivery } from './codes/delivery.ts'
+import type { Refusal } from './errors.ts'
+import type { Keys } from './keys.ts'
+import type { Passwords } from './passwords.ts'
+import type { RateLimits } from './rate-limits.ts'
+import type { Tokens } from './tokens.ts'
+
+/** What the operator decides. */
+export interface ApiSettings {
+  /** DEVICE_POLICY: which devices of one user may be signed in at once (R51–R53). */
+  readonly devicePolicy: DevicePolicy
+  /** USER_NAME_SIGN_UP: whether an account may be made by user name and password alone. */
+  readonly userNameSignUp: boolean
+  readonly version: string
+  /** Where sockets are opened, as clients see it. Asked at each request: the port may be known late. */
+  readonly socketUrl: () => string
+}
+
+export interface OperationDependencies {
+  readonly node: Node
+  readonly database: Database
+  readonly keys: Keys
+  readonly tokens: Tokens
+  readonly passwords: Passwords
+  readonly codes: CodeDelivery
+  readonly rateLimits: RateLimits
+  /** Whether the read models passed the position within the time. */
+  readonly passed: (position: Position, timeoutMs: number) => Promise<boolean>
+  readonly settings: ApiSettings
+  /** The sync of the live room as JSON text; a refusal when the cursor cannot be used. */
+  readonly sync: (userId: UserId, since: string | undefined) => Promise<string | Refusal>
+}

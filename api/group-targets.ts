@@ -1,0 +1,57 @@
+// Owns which users can be put into a group, and why the others cannot (R10, R14, R19): asked before the group decides.
+
+import { z } from 'zod'
+import { blocklist } from '../domain/blocklist/blocklist.ts'
+import { streamOf, type UserId } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
+import { groupsJoinedCounts } from '../projections/group.ts'
+import type { OperationDependencies } from './dependencies.ts'
+import type { ErrorCode } from './errors.ts'
+import { reply } from './fields.ts'
+
+export interface FailedTarget {
+  readonly userId: UserId
+  readonly code: ErrorCode
+}
+
+export interface Targets {
+  /** Those who can be added. */
+  readonly fit: readonly UserId[]
+  readonly failed: readonly FailedTarget[]
+  /** The caller is in as many groups as anybody may be; only looked at `withCaller`. */
+  readonly callerIsFull: boolean
+}
+
+export const failedReply = z
+  .array(z.object({ userId: reply.id, code: z.enum(['user.not-found', 'group.joined-limit', 'message.blocked']) }))
+  .meta({ description: 'Who was not added, and why.' })
+
+/** A user who blocks somebody is not put into groups by them either (R10). */
+const blocks = async ({ node }: OperationDependencies, userId: UserId, by: UserId): Promise<boolean> =>
+  (await node.load(blocklist, streamOf.blocklist(userId))).state.blocked.has(by)
+
+/** Sorts the users a caller wants in a group. At most groupTargetsPerCallMax of them. */
+export const targetsOf = async (
+  dependencies: OperationDependencies,
+  by: UserId,
+  userIds: readonly UserId[],
+  { withCaller }: { readonly withCaller: boolean },
+): Promise<Targets> => {
+  const { node, database } = dependencies
+  const counted = withCaller ? [by, ...userIds] : userIds
+  const [live, blocked, joined] = await Promise.all([
+    Promise.all(userIds.map(userId => node.isLive(userId))),
+    Promise.all(userIds.map(userId => blocks(dependencies, userId, by))),
+    counted.length === 0 ? new Map<UserId, number>() : groupsJoinedCounts(database, counted),
+  ])
+  const isFull = (userId: UserId) => (joined.get(userId) ?? 0) >= limits.groupsJoinedMax
+  const fit: UserId[] = []
+  const failed: FailedTarget[] = []
+  for (const [index, userId] of userIds.entries()) {
+    if (live[index] !== true) failed.push({ userId, code: 'user.not-found' })
+    else if (blocked[index] === true) failed.push({ userId, code: 'message.blocked' })
+    else if (isFull(userId)) failed.push({ userId, code: 'group.joined-limit' })
+    else fit.push(userId)
+  }
+  return { fit, failed, callerIsFull: withCaller && isFull(by) }
+}

@@ -1,0 +1,166 @@
+// Owns the operations on the members of a group (R15, R19, R25): list, add, remove, admins.
+
+import { z } from 'zod'
+import { isRejection } from '../domain/decider.ts'
+import { group } from '../domain/group/group.ts'
+import { type GroupId, streamOf } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
+import { membersOf } from '../projections/member.ts'
+import { runCommand } from './commands.ts'
+import type { OperationDependencies } from './dependencies.ts'
+import { example, groupId, name, pageCursor, pageLimit, positionReply, reply, userId } from './fields.ts'
+import { failedReply, targetsOf } from './group-targets.ts'
+import { groupParams, noSuchGroup, runGroupCommand } from './groups.ts'
+import { type Call, type Operation, operation, self } from './operation.ts'
+
+type Dependencies = OperationDependencies
+
+const targetsBody = z.strictObject({ userIds: z.array(userId).min(1).max(limits.groupTargetsPerCallMax) })
+type Targeted = { readonly groupId: string; readonly userIds: readonly string[] }
+
+/** Those already in the group are neither added nor failed: what was asked for is so. */
+const add = async (dependencies: Dependencies, call: Call<'user'>, args: Targeted) => {
+  const { node } = dependencies
+  const by = call.caller.userId
+  const stream = streamOf.group(args.groupId as GroupId)
+  const asked = [...new Set(args.userIds.map(id => self(call, id)))]
+  const before = (await node.load(group, stream)).state
+  // Whoever is no member is refused below, without a look at anybody else.
+  const absent = before.status === 'open' && before.members.has(by) ? asked.filter(id => !before.members.has(id)) : []
+  const targets = await targetsOf(dependencies, by, absent, { withCaller: false })
+  const command = { type: 'AddMembers', userIds: targets.fit, by, at: node.clock.now() } as const
+  const handled = await runCommand(node, call, group, stream, command, undefined)
+  if (isRejection(handled)) return handled
+  const { state } = handled
+  const added = handled.repeated
+    ? asked.filter(id => state.status !== 'none' && state.members.has(id))
+    : handled.events.flatMap(event => (event.type === 'MembersAdded' ? event.data.userIds : []))
+  return { added, failed: targets.failed, position: handled.position }
+}
+
+const memberParams = z.strictObject({ groupId, userId })
+
+const memberRow = z.object({
+  groupId: reply.id,
+  userId: reply.id,
+  role: z.enum(['owner', 'admin', 'member']),
+  joinedAt: reply.instant,
+  invitedBy: reply.id.optional(),
+})
+
+const usual = { tag: 'groups', callers: ['user'], frame: true, status: 200 } as const
+const command = { ...usual, limit: 'commands', reply: positionReply } as const
+const position = { position: example.position }
+const memberExample = { params: { groupId: example.groupId, userId: example.otherUserId }, reply: position }
+
+/** The members of a group. */
+export const memberOperations: readonly Operation[] = [
+  operation({
+    ...usual,
+    id: 'listMembers',
+    method: 'GET',
+    path: '/v1/groups/:groupId/members',
+    summary: 'Who is in a group',
+    limit: 'queries',
+    params: groupParams,
+    query: z.strictObject({
+      role: z.enum(['owner', 'admin', 'member']).optional(),
+      q: name(limits.nameCharactersMax)
+        .optional()
+        .meta({ description: "A part of a member's name, or a whole user id." }),
+      limit: pageLimit(),
+      cursor: pageCursor.optional(),
+    }),
+    reply: z.object({ items: z.array(memberRow), next: reply.next }),
+    rejections: ['group.not-found'],
+    example: {
+      params: { groupId: example.groupId },
+      query: { limit: 50 },
+      reply: {
+        items: [{ groupId: example.groupId, userId: example.userId, role: 'owner', joinedAt: example.at }],
+        next: null,
+      },
+    },
+    run: async ({ database }, call, { groupId: id, role, q, limit, cursor }) =>
+      (await membersOf(database, call.caller.userId, id as GroupId, { role, q, limit, cursor })) ?? noSuchGroup,
+  }),
+  operation({
+    ...usual,
+    id: 'addMembers',
+    method: 'POST',
+    path: '/v1/groups/:groupId/members',
+    summary: 'Add members',
+    description: 'Users that cannot be added are told of in `failed`; the others are added.',
+    limit: 'commands',
+    params: groupParams,
+    body: targetsBody,
+    reply: z.object({ added: z.array(reply.id), failed: failedReply, position: reply.position }),
+    rejections: ['group.not-found', 'group.dissolved', 'group.not-allowed', 'group.full'],
+    example: {
+      params: { groupId: example.groupId },
+      body: { userIds: [example.otherUserId] },
+      reply: { added: [example.otherUserId], failed: [], position: example.position },
+    },
+    run: add,
+  }),
+  operation({
+    ...command,
+    id: 'removeMembers',
+    method: 'POST',
+    path: '/v1/groups/:groupId/members/remove',
+    summary: 'Remove members',
+    description: 'All or none: one who cannot be removed refuses the whole call.',
+    params: groupParams,
+    body: targetsBody,
+    rejections: [
+      'group.not-found',
+      'group.dissolved',
+      'group.not-allowed',
+      'group.target-not-member',
+      'group.target-is-owner',
+      'group.target-is-admin',
+      'group.target-self',
+    ],
+    example: {
+      params: { groupId: example.groupId },
+      body: { userIds: [example.otherUserId] },
+      reply: position,
+    },
+    run: (dependencies, call, args) =>
+      runGroupCommand(dependencies, call, args.groupId, {
+        type: 'RemoveMembers',
+        userIds: args.userIds.map(id => self(call, id)),
+      }),
+  }),
+  operation({
+    ...command,
+    id: 'addAdmin',
+    method: 'PUT',
+    path: '/v1/groups/:groupId/admins/:userId',
+    summary: 'Make a member an admin',
+    params: memberParams,
+    rejections: [
+      'group.not-found',
+      'group.dissolved',
+      'group.not-owner',
+      'group.target-not-member',
+      'group.target-is-owner',
+      'group.admin-limit',
+    ],
+    example: memberExample,
+    run: (dependencies, call, args) =>
+      runGroupCommand(dependencies, call, args.groupId, { type: 'AddAdmin', userId: self(call, args.userId) }),
+  }),
+  operation({
+    ...command,
+    id: 'removeAdmin',
+    method: 'DELETE',
+    path: '/v1/groups/:groupId/admins/:userId',
+    summary: 'Make an admin a plain member again',
+    params: memberParams,
+    rejections: ['group.not-found', 'group.dissolved', 'group.not-owner', 'group.target-is-owner'],
+    example: memberExample,
+    run: (dependencies, call, args) =>
+      runGroupCommand(dependencies, call, args.groupId, { type: 'RemoveAdmin', userId: self(call, args.userId) }),
+  }),
+]

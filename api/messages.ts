@@ -1,0 +1,252 @@
+// Owns the operations on messages (R31, R57, R59, recall): send, page through history, recall.
+// Sending is the hot path: it hands over and adds nothing.
+
+import { z } from 'zod'
+import { conversation } from '../domain/conversation/conversation.ts'
+import { isRejection } from '../domain/decider.ts'
+import { type Group, group, roleIn } from '../domain/group/group.ts'
+import { type ConversationId, conversationParts, type Instant, streamOf, type UserId } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
+import { message } from '../domain/message/message.ts'
+import type { MessageContent } from '../eventstore/sends.ts'
+import { type HistoryPlace, historyPage, type VisibleMessage, visibleMessage } from '../projections/message.ts'
+import { runCommand } from './commands.ts'
+import type { OperationDependencies } from './dependencies.ts'
+import { refuse } from './errors.ts'
+import { afterMsMax } from './execution.ts'
+import {
+  clientMessageId,
+  conversationId,
+  example,
+  pageLimit,
+  position,
+  positionReply,
+  reply,
+  seq,
+  text,
+  wholeNumber,
+} from './fields.ts'
+import { noSuchConversation } from './inbox-access.ts'
+import { type Call, type Operation, operation, rawJson } from './operation.ts'
+
+type Dependencies = OperationDependencies
+
+const sendParams = z.strictObject({ conversationId })
+
+const sendBody = z.strictObject({
+  clientMessageId,
+  type: z.literal('text'),
+  body: z.strictObject({ text: text(1, limits.textCharactersMax) }),
+  ext: text(1, limits.extCharactersMax)
+    .optional()
+    .meta({ description: "The app's own data; the server never looks into it." }),
+})
+
+const send = async (
+  { node }: Dependencies,
+  call: Call<'user'>,
+  args: z.output<typeof sendParams> & z.output<typeof sendBody>,
+) => {
+  const { type, body, ext } = args
+  const content: MessageContent = ext === undefined ? { type, body } : { type, body, ext }
+  const sent = await node.send({
+    conversationId: args.conversationId as ConversationId,
+    from: call.caller.userId,
+    clientMessageId: args.clientMessageId,
+    content,
+  })
+  return isRejection(sent) ? sent : { seq: sent.seq, at: sent.at, position: sent.position }
+}
+
+/** A position has 16 digits; no seq has. So `after` can mean both, and does. */
+const afterSeqOrPosition = z
+  .union([position, wholeNumber(0)])
+  .meta({ description: 'A seq: the first messages after it. Or a position, as for any query.' })
+
+const historyQuery = z
+  .strictObject({
+    before: seq.optional(),
+    after: afterSeqOrPosition.optional(),
+    at: z.iso
+      .datetime({ offset: true, message: 'is no time of RFC 3339' })
+      .optional()
+      .meta({ description: 'The first messages from that time on.' }),
+    limit: pageLimit(),
+  })
+  .superRefine(({ before, after, at }, context) => {
+    const places = [before, typeof after === 'number' ? after : undefined, at].filter(place => place !== undefined)
+    if (places.length > 1)
+      context.addIssue({ code: 'custom', message: 'give one of before, after, at', path: ['before'] })
+  })
+
+const placeOf = ({ before, after, at }: z.output<typeof historyQuery>): HistoryPlace => {
+  if (before !== undefined) return { before }
+  if (typeof after === 'number') return { after }
+  return at === undefined ? { newest: true } : { at: new Date(at).toISOString() as Instant }
+}
+
+const history = async (
+  { database }: Dependencies,
+  call: Call<'user'>,
+  args: z.output<typeof sendParams> & z.output<typeof historyQuery>,
+) => {
+  const where = { ...placeOf(args), limit: args.limit }
+  const page = await historyPage(database, call.caller.userId, args.conversationId as ConversationId, where)
+  return page === undefined ? noSuchConversation : rawJson(page)
+}
+
+const noSuchMessage = refuse('message.not-found', 'There is no such message for you.')
+
+/** The message if the caller may see it. Devices hear of messages before the read models do: those are waited for. */
+const seen = async (
+  { node, database, passed }: Dependencies,
+  userId: UserId,
+  id: ConversationId,
+  wanted: number,
+): Promise<VisibleMessage | undefined> => {
+  const found = await visibleMessage(database, userId, id, wanted)
+  if (found !== undefined) return found
+  const { state } = await node.load(conversation, streamOf.conversation(id))
+  if (wanted > state.lastSeq) return undefined
+  const [event] = await node.store.read(streamOf.conversation(id), {
+    from: wanted - 1,
+    direction: 'forwards',
+    limit: 1,
+  })
+  if (event === undefined || !(await passed(event.position, afterMsMax))) return undefined
+  return visibleMessage(database, userId, id, wanted)
+}
+
+const recallParams = z.strictObject({ conversationId, seq })
+const recallBody = z.strictObject({ reason: text(1, limits.recallReasonCharactersMax).optional() })
+
+const noGroup: Group = { status: 'none' }
+
+const recall = async (
+  dependencies: Dependencies,
+  call: Call<'user'>,
+  args: z.output<typeof recallParams> & z.output<typeof recallBody>,
+) => {
+  const { node } = dependencies
+  const by = call.caller.userId
+  const id = args.conversationId as ConversationId
+  const found = await seen(dependencies, by, id, args.seq)
+  if (found === undefined) return noSuchMessage
+  const parts = conversationParts(id)
+  const state = parts?.kind === 'group' ? (await node.load(group, streamOf.group(parts.groupId))).state : noGroup
+  const facts = { message: found, byRole: roleIn(state, by), fromRole: roleIn(state, found.from) }
+  const command = {
+    type: 'RecallMessage',
+    conversationId: id,
+    seq: args.seq,
+    by,
+    ...(args.reason === undefined ? undefined : { reason: args.reason }),
+    at: node.clock.now(),
+  } as const
+  const handled = await runCommand(node, call, message, streamOf.message(id, args.seq), command, facts)
+  return isRejection(handled) ? handled : { position: handled.position }
+}
+
+const messageRow = z.object({
+  conversationId: reply.id,
+  seq: reply.count,
+  from: reply.id,
+  clientMessageId: reply.text,
+  type: z.enum(['text', 'notification']),
+  body: z
+    .looseObject({})
+    .meta({ description: '`{text}`, or of a notification `{event, by, targets}`; `{}` once recalled.' }),
+  ext: reply.text.nullable().optional(),
+  at: reply.instant,
+  countable: reply.count.meta({ description: 'Running number of the messages that count as unread.' }),
+  counts: z.boolean().optional().meta({ description: 'Of a recalled message: whether it counted.' }),
+  recalled: z.object({ at: reply.instant, by: reply.id, reason: reply.text.optional() }).optional(),
+  position: reply.position,
+})
+
+export const exampleMessage = {
+  conversationId: example.conversationId,
+  seq: 1,
+  from: example.userId,
+  clientMessageId: example.clientMessageId,
+  type: 'text',
+  body: { text: 'Good morning' },
+  at: example.at,
+  countable: 1,
+  position: example.position,
+}
+
+export { messageRow }
+
+const usual = { tag: 'messages', callers: ['user'], frame: true } as const
+
+/** Messages. */
+export const messageOperations: readonly Operation[] = [
+  operation({
+    ...usual,
+    id: 'sendMessage',
+    method: 'POST',
+    path: '/v1/conversations/:conversationId/messages',
+    summary: 'Send a message',
+    description: 'The same `clientMessageId` again is answered with the first reply: nothing is sent twice.',
+    limit: 'messages',
+    status: 201,
+    params: sendParams,
+    body: sendBody,
+    reply: z.object({ seq: reply.count, at: reply.instant, position: reply.position }),
+    rejections: [
+      'conversation.not-found',
+      'user.not-found',
+      'message.blocked',
+      'message.to-self',
+      'message.clock-ahead',
+      'group.dissolved',
+    ],
+    example: {
+      params: { conversationId: example.conversationId },
+      body: { clientMessageId: example.clientMessageId, type: 'text', body: { text: 'Good morning' } },
+      reply: { seq: 1, at: example.at, position: example.position },
+    },
+    run: send,
+  }),
+  operation({
+    ...usual,
+    id: 'listMessages',
+    method: 'GET',
+    path: '/v1/conversations/:conversationId/messages',
+    summary: 'A page of the history',
+    description: 'The newest messages, or those before or after a seq, or from a time on; always ascending by seq.',
+    limit: 'queries',
+    status: 200,
+    params: sendParams,
+    query: historyQuery,
+    reply: z.object({ items: z.array(messageRow), hasMoreBefore: z.boolean(), hasMoreAfter: z.boolean() }),
+    rejections: ['conversation.not-found'],
+    example: {
+      params: { conversationId: example.conversationId },
+      query: { before: 51, limit: 50 },
+      reply: { items: [exampleMessage], hasMoreBefore: false, hasMoreAfter: true },
+    },
+    run: history,
+  }),
+  operation({
+    ...usual,
+    id: 'recallMessage',
+    method: 'POST',
+    path: '/v1/conversations/:conversationId/messages/:seq/recall',
+    summary: 'Recall a message',
+    description: `Its sender within ${limits.recallWindowSeconds} seconds; the owner and admins of a group at any time.`,
+    limit: 'commands',
+    status: 200,
+    params: recallParams,
+    body: recallBody,
+    reply: positionReply,
+    rejections: ['message.not-found', 'message.not-sender', 'message.recall-too-late', 'message.not-recallable'],
+    example: {
+      params: { conversationId: example.conversationId, seq: 1 },
+      body: { reason: 'Wrong chat' },
+      reply: { position: example.position },
+    },
+    run: recall,
+  }),
+]

@@ -1,0 +1,148 @@
+// Owns who a caller is: access tokens (signed, fifteen minutes), refresh tokens (sealed, one generation after the other).
+// The algorithm and the key are ours to choose, never the token's. Must never accept a token whose session has ended.
+
+import { timingSafeEqual } from 'node:crypto'
+import { errors, jwtVerify, SignJWT } from 'jose'
+import { isRejection, type Rejection, reject } from '../domain/decider.ts'
+import { isUserId, type SessionId, type UserId } from '../domain/ids.ts'
+import type { Clock } from '../eventstore/clock.ts'
+import type { Keys } from './keys.ts'
+
+export const accessTokenSeconds = 900
+const issuer = 'ledgerline'
+const algorithm = 'EdDSA'
+const tokenType = 'at+jwt'
+/** Characters of a token that are looked at at all. */
+export const tokenCharactersMax = 2_048
+/** Verified tokens held, so that a signature is checked once (about 140 µs each). */
+export const verifiedTokensMax = 20_000
+
+export interface Principal {
+  readonly userId: UserId
+  readonly sessionId: SessionId
+}
+
+export interface RefreshTokenParts extends Principal {
+  readonly generation: number
+}
+
+export interface TokenPair {
+  readonly accessToken: string
+  readonly refreshToken: string
+  readonly expiresInSeconds: number
+}
+
+export interface Tokens {
+  /** A new access token, and the refresh token of this generation. */
+  issue(principal: Principal, generation: number): Promise<TokenPair>
+  /** Whom the access token stands for, if it is ours, in time, and its session still open. */
+  authenticate(accessToken: string): Principal | Rejection | Promise<Principal | Rejection>
+  /** What a refresh token says, if the seal is ours. Whether its session is open is for the caller to ask. */
+  openRefreshToken(refreshToken: string): RefreshTokenParts | Rejection
+}
+
+export interface TokenDependencies {
+  readonly keys: Keys
+  readonly clock: Clock
+  readonly sessionIsValid: (userId: UserId, sessionId: SessionId) => boolean | Promise<boolean>
+  readonly verifiedTokensMax?: number
+}
+
+interface Verified extends Principal {
+  readonly expiresMs: number
+}
+
+const tokenInvalid = reject('token.invalid', 'The access token is not valid. Sign in again.')
+const tokenExpired = reject('token.expired', 'The access token has expired. Refresh it.')
+const refreshInvalid = reject('token.invalid', 'The refresh token is not valid. Sign in again.')
+export const sessionEnded: Rejection = reject('session.ended', 'This device is signed out. Sign in again.')
+
+const idPattern = /^[A-Za-z0-9_.-]{1,64}$/
+
+/** Builds the tokens of this process. */
+export const createTokens = (dependencies: TokenDependencies): Tokens => {
+  const { keys, clock } = dependencies
+  const cacheMax = dependencies.verifiedTokensMax ?? verifiedTokensMax
+  const verified = new Map<string, Verified>()
+
+  const remember = (token: string, principal: Verified) => {
+    if (verified.size >= cacheMax) {
+      // Oldest first, as a Map keeps the order of insertion: those expire first as well.
+      for (const oldest of verified.keys()) {
+        verified.delete(oldest)
+        break
+      }
+    }
+    verified.set(token, principal)
+  }
+
+  const verify = async (token: string): Promise<Verified | Rejection> => {
+    try {
+      const { payload } = await jwtVerify(token, keys.signing.publicKey, {
+        algorithms: [algorithm],
+        issuer,
+        typ: tokenType,
+        requiredClaims: ['sub', 'sid', 'exp'],
+        currentDate: new Date(clock.unixMs()),
+      })
+      const { sub, sid, exp } = payload
+      if (typeof sub !== 'string' || !isUserId(sub) || typeof sid !== 'string' || !idPattern.test(sid)) {
+        return tokenInvalid
+      }
+      const principal = { userId: sub, sessionId: sid as SessionId, expiresMs: (exp ?? 0) * 1_000 }
+      remember(token, principal)
+      return principal
+    } catch (error) {
+      return error instanceof errors.JWTExpired ? tokenExpired : tokenInvalid
+    }
+  }
+
+  const whileOpen = (principal: Verified): Principal | Rejection | Promise<Principal | Rejection> => {
+    const { userId, sessionId } = principal
+    const valid = dependencies.sessionIsValid(userId, sessionId)
+    const answer = (open: boolean) => (open ? { userId, sessionId } : sessionEnded)
+    return typeof valid === 'boolean' ? answer(valid) : valid.then(answer)
+  }
+
+  // Over the encoded text, so that no second spelling of a token is one as well.
+  const sealOf = (encoded: string) => keys.refreshMac(encoded).toString('base64url')
+
+  return {
+    issue: async ({ userId, sessionId }, generation) => {
+      const accessToken = await new SignJWT({ sid: sessionId })
+        .setProtectedHeader({ alg: algorithm, typ: tokenType })
+        .setIssuer(issuer)
+        .setSubject(userId)
+        .setIssuedAt(Math.floor(clock.unixMs() / 1_000))
+        .setExpirationTime(Math.floor(clock.unixMs() / 1_000) + accessTokenSeconds)
+        .sign(keys.signing.privateKey)
+      const encoded = Buffer.from(`${userId}.${sessionId}.${generation}`).toString('base64url')
+      return { accessToken, refreshToken: `${encoded}.${sealOf(encoded)}`, expiresInSeconds: accessTokenSeconds }
+    },
+
+    authenticate: token => {
+      const known = verified.get(token)
+      if (known !== undefined) {
+        if (known.expiresMs > clock.unixMs()) return whileOpen(known)
+        verified.delete(token)
+        return tokenExpired
+      }
+      if (token.length > tokenCharactersMax) return tokenInvalid
+      return verify(token).then(outcome => (isRejection(outcome) ? outcome : whileOpen(outcome)))
+    },
+
+    openRefreshToken: token => {
+      const cut = token.indexOf('.')
+      if (token.length > tokenCharactersMax || cut < 0) return refreshInvalid
+      const encoded = token.slice(0, cut)
+      const shown = Buffer.from(token.slice(cut + 1))
+      const seal = Buffer.from(sealOf(encoded))
+      if (shown.length !== seal.length || !timingSafeEqual(shown, seal)) return refreshInvalid
+      // A user id may hold dots; session id and generation hold none.
+      const payload = Buffer.from(encoded, 'base64url').toString('utf8')
+      const [, userId, sessionId, generation] = /^(.+)\.([^.]+)\.(\d{1,9})$/.exec(payload) ?? []
+      if (userId === undefined || sessionId === undefined || generation === undefined) return refreshInvalid
+      return { userId: userId as UserId, sessionId: sessionId as SessionId, generation: Number(generation) }
+    },
+  }
+}

@@ -1,0 +1,67 @@
+// Owns the case `idle`: what the server's memory is with nobody there, and how much 10,000 sockets that only wait add to it.
+
+import { type Case, megabytes } from '../case.ts'
+import { residentBytesOf } from '../machine.ts'
+import type { Result } from '../report.ts'
+import { openStage, withCeiling } from '../stage.ts'
+
+const sockets = 10_000
+const settleMs = 5_000
+const pause = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
+
+/** Resident memory once nothing moves any more. */
+const settled = async (residentBytes: () => number): Promise<number> => {
+  await pause(settleMs)
+  return residentBytes()
+}
+
+const perThousand = (before: number, after: number): number => (megabytes(after - before) * 1_000) / sockets
+
+/** The same sockets on a server of nothing but uWebSockets.js. */
+const bareMemory = (): Promise<number> =>
+  withCeiling(async (ceiling, load) => {
+    const { port } = await ceiling.call('relay', { rowsOnResume: 0 })
+    const before = await settled(() => residentBytesOf(ceiling.pid))
+    const devices = Array.from({ length: sockets }, (_, index) => ({ userId: `${index}`, token: `${index}` }))
+    await load.call('connect', { port, devices, atOnce: 64 })
+    return perThousand(before, await settled(() => residentBytesOf(ceiling.pid)))
+  })
+
+export const idleCase: Case = {
+  name: 'idle',
+  summary: 'memory of the server alone, and with 10,000 sockets that only wait',
+  run: async settings => {
+    const bare = await bareMemory()
+    const bases: number[] = []
+    const added: number[] = []
+    for (let run = 0; run < settings.runs; run++) {
+      const { stage, seeded: devices } = await openStage(settings, seed => seed.users(sockets))
+      try {
+        await stage.restartServer()
+        const base = await settled(stage.residentBytes)
+        await stage.load.call('connect', { port: stage.realtimePort, devices, atOnce: 64 })
+        const full = await settled(stage.residentBytes)
+        bases.push(megabytes(base))
+        added.push(perThousand(base, full))
+        settings.say(`    run ${run + 1}: base ${megabytes(base).toFixed(0)} MB, full ${megabytes(full).toFixed(0)} MB`)
+      } finally {
+        await stage.end()
+      }
+    }
+    const frame = { case: 'idle', database: settings.database, greaterIsBetter: false }
+    const result = (runs: readonly number[], rest: Pick<Result, 'variant' | 'unit' | 'floor' | 'goal'>): Result => ({
+      ...frame,
+      ...rest,
+      runs,
+      median: runs.toSorted((one, other) => one - other)[Math.floor(runs.length / 2)] ?? Number.NaN,
+    })
+    return [
+      result(bases, { variant: 'base memory', unit: 'MB', floor: 900, goal: 500 }),
+      {
+        ...result(added, { variant: '10,000 idle sockets', unit: 'MB per 1,000', floor: 8, goal: 4 }),
+        ceiling: bare,
+        ceilingOf: 'a server of nothing but uWebSockets.js',
+      },
+    ]
+  },
+}

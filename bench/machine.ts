@@ -1,0 +1,112 @@
+// Owns what the kernel says about processes and the machine: CPU time, memory, and how much of the CPU others took.
+// Linux only: reads /proc. A process counts with all its threads and its living children.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+
+const ticksPerSecond = 100
+/** A run is disturbed when others took more than this share of the whole machine. */
+export const othersShareMax = 0.08
+
+const read = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    // Processes end while we look.
+    return undefined
+  }
+}
+
+interface ProcessTimes {
+  readonly parent: number
+  readonly seconds: number
+}
+
+const timesOf = (pid: number): ProcessTimes | undefined => {
+  const text = read(`/proc/${pid}/stat`)
+  if (text === undefined) return undefined
+  // The name may hold spaces and brackets; the fields after it do not.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return { parent: Number(fields[1]), seconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond }
+}
+
+/** The process and everything below it. */
+export const treeOf = (pid: number): number[] => {
+  const parents = new Map<number, number[]>()
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    const times = timesOf(Number(entry))
+    if (times === undefined) continue
+    const siblings = parents.get(times.parent)
+    if (siblings === undefined) parents.set(times.parent, [Number(entry)])
+    else siblings.push(Number(entry))
+  }
+  const found = [pid]
+  for (const id of found) found.push(...(parents.get(id) ?? []))
+  return found
+}
+
+/** CPU seconds used so far by these processes together. */
+export const cpuSecondsOf = (pids: readonly number[]): number =>
+  pids.reduce((sum, pid) => sum + (timesOf(pid)?.seconds ?? 0), 0)
+
+/** Resident memory in bytes. */
+export const residentBytesOf = (pid: number): number => {
+  const kib = /VmRSS:\s+(\d+) kB/.exec(read(`/proc/${pid}/status`) ?? '')?.[1]
+  return Number(kib ?? 0) * 1_024
+}
+
+const machineSeconds = (): { busy: number; stolen: number } => {
+  const fields = (read('/proc/stat') ?? '').split('\n', 1)[0]?.trim().split(/\s+/).slice(1).map(Number) ?? []
+  const [user = 0, nice = 0, system = 0, , , , , stolen = 0] = fields
+  return { busy: (user + nice + system) / ticksPerSecond, stolen: stolen / ticksPerSecond }
+}
+
+/** Whose CPU is told apart; each gives the ids of its processes at the time of asking. */
+export interface Watched {
+  readonly server: () => readonly number[]
+  readonly postgres?: () => readonly number[]
+  readonly load: () => readonly number[]
+}
+
+export interface CpuUse {
+  readonly seconds: number
+  /** In CPUs: 1 is one core kept busy. */
+  readonly server: number
+  readonly postgres: number
+  readonly load: number
+  readonly others: number
+  /** The whole machine's share that others took, time stolen by the host included. */
+  readonly othersShare: number
+}
+
+/** Starts measuring; the function it gives ends it. */
+export const startMeter = (watched: Watched): (() => CpuUse) => {
+  const groups = () => ({
+    server: watched.server(),
+    postgres: watched.postgres?.() ?? [],
+    load: [process.pid, ...watched.load()],
+  })
+  const before = groups()
+  const startMs = performance.now()
+  const machineBefore = machineSeconds()
+  const usedBefore = new Map(Object.values(before).flatMap(pids => pids.map(pid => [pid, cpuSecondsOf([pid])])))
+  return () => {
+    const seconds = (performance.now() - startMs) / 1_000
+    const machine = machineSeconds()
+    const after = groups()
+    const used = (pids: readonly number[]) =>
+      pids.reduce((sum, pid) => sum + cpuSecondsOf([pid]) - (usedBefore.get(pid) ?? 0), 0) / seconds
+    const [server, postgres, load] = [used(after.server), used(after.postgres), used(after.load)]
+    const busy = (machine.busy - machineBefore.busy) / seconds
+    const stolen = (machine.stolen - machineBefore.stolen) / seconds
+    const others = Math.max(0, busy - server - postgres - load) + stolen
+    return { seconds, server, postgres, load, others, othersShare: others / cpus().length }
+  }
+}
+
+/** What the figures were measured on. */
+export const machineText = (): string => {
+  const model = cpus()[0]?.model.trim() ?? 'unknown CPU'
+  return `${cpus().length} × ${model}, Node ${process.versions.node}, Linux ${read('/proc/sys/kernel/osrelease')?.trim()}`
+}

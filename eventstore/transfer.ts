@@ -1,0 +1,117 @@
+// Owns moving a whole log from one event store to another: as lines of JSON that keep every event's id, type, text, stream and order.
+// Works through the port only. Never writes into a log that has events, and never reports a partial import as done.
+// The file is a backup: it holds what the log holds, secrets and personal data included.
+
+import type { Position } from '../domain/ids.ts'
+import type { EventStore, RecordedEvent } from './port.ts'
+import { positionBeforeAll } from './port.ts'
+import { ImportWriter, type Report } from './transfer-import.ts'
+import { type ExportHeader, type ExportLine, eventLine, exportFormat, linesOf, parseLine } from './transfer-lines.ts'
+
+/** Events in one page of an export: a page is held in memory, and an event may have a mebibyte. */
+const pageEvents = 500
+const progressIntervalMs = 1_000
+
+export interface TransferOptions {
+  readonly report: Report
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+/**
+ * The whole log as text, in pieces of complete lines: a header, every event in log order, a footer with their number.
+ * Ends at the head it found at the start. Back-pressure: a page is read when the piece before it was taken.
+ * @throws Unavailable, CorruptLog
+ */
+export async function* exportLog(store: EventStore, options: TransferOptions): AsyncGenerator<string, void, void> {
+  const head = await store.head()
+  const exportedAt = new Date(options.now()).toISOString()
+  yield lineOf({ format: exportFormat, logId: store.logId, head, exportedAt })
+  const progress = createProgress('exported', head, options)
+  let events = 0
+  let from: Position | 'start' = 'start'
+  for (;;) {
+    const page: readonly RecordedEvent[] = await store.readAll({ from, direction: 'forwards', limit: pageEvents })
+    const fresh = page.filter(event => event.position <= head && !(event.position === from))
+    if (fresh.length > 0) yield fresh.map(eventLine).join('')
+    events += fresh.length
+    const last = page.at(-1)
+    if (!last || page.length < pageEvents || last.position >= head) break
+    from = last.position
+    progress.at(events, from)
+  }
+  yield lineOf({ end: true, events })
+  progress.done(events)
+}
+
+/**
+ * Writes an export into an empty log and returns the number of events.
+ * Revisions stay as they are; a stream that keeps only its last event starts anew at 0 with that one.
+ * Followers' cursors are changed to the new log's positions.
+ * @throws BadExport with the line's number; Unavailable, UnknownOutcome, Conflict: the log is then incomplete and must be thrown away
+ */
+export const importLog = async (
+  store: EventStore,
+  input: AsyncIterable<Uint8Array>,
+  options: TransferOptions,
+): Promise<number> => {
+  const [oldest] = await store.readAll({ from: 'start', direction: 'forwards', limit: 1 })
+  if (oldest)
+    throw new Error(`the log ${store.logId} is not empty: an import needs a new log, for example another DATA_DIR`)
+  const writer = new ImportWriter(store, options.report)
+  let header: ExportHeader | undefined
+  let footer: { readonly events: number } | undefined
+  let progress: Progress | undefined
+  let previous: Position = positionBeforeAll
+  for await (const { text, number } of linesOf(input)) {
+    const line: ExportLine = parseLine(text, number, { isFirst: !header, isAfterEnd: footer !== undefined, previous })
+    if (line.kind === 'header') {
+      header = line.header
+      progress = createProgress('imported', header.head, options)
+    } else if (line.kind === 'footer') footer = line.footer
+    else {
+      previous = line.position
+      await writer.add(line)
+      progress?.at(writer.events, previous)
+    }
+  }
+  await writer.finish()
+  requireWhole(writer.events, header, footer)
+  progress?.done(writer.events)
+  return writer.events
+}
+
+const requireWhole = (
+  events: number,
+  header: ExportHeader | undefined,
+  footer: { events: number } | undefined,
+): void => {
+  if (!header) throw new Error('the input is empty')
+  if (!footer) throw new Error(`the input ends too early, after ${events} events: the log is incomplete, throw it away`)
+  if (footer.events !== events) {
+    throw new Error(`the input has ${events} of ${footer.events} events: the log is incomplete, throw it away`)
+  }
+}
+
+const lineOf = (value: object): string => `${JSON.stringify(value)}\n`
+
+interface Progress {
+  at(events: number, position: Position): void
+  done(events: number): void
+}
+
+/** Positions may be places in a file, not counts; their ratio is good enough for a percentage. */
+const createProgress = (verb: string, head: Position, { report, now }: TransferOptions): Progress => {
+  const startedMs = now()
+  let reportedMs = startedMs
+  const rate = (events: number) => Math.round((events * 1_000) / Math.max(1, now() - startedMs))
+  return {
+    at: (events, position) => {
+      if (now() - reportedMs < progressIntervalMs) return
+      reportedMs = now()
+      const percent = Math.floor((Number.parseInt(position, 16) * 100) / Math.max(1, Number.parseInt(head, 16)))
+      report(`${verb} ${events} events, ${rate(events)} events/s, ${Math.min(percent, 99)} %`)
+    },
+    done: events => report(`${verb} ${events} events, ${rate(events)} events/s, 100 %`),
+  }
+}

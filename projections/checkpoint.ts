@@ -1,0 +1,102 @@
+// Owns the one row that says which log the read models are folded from, and how far. It is written in the transaction
+// that writes the rows, so each event counts once; whoever writes rows takes this row first, so writers never interleave.
+
+import type { Position } from '../domain/ids.ts'
+import { positionBeforeAll } from '../eventstore/port.ts'
+import { type Queryable, statement, type Transaction } from './database.ts'
+import type { Changes, TooOld } from './page.ts'
+import { type CheckpointTable, readModelsVersion, type TableName } from './schema.ts'
+
+const load = statement('checkpoint-load', 'select * from checkpoint where id = 1')
+const take = statement('checkpoint-take', 'select * from checkpoint where id = 1 for update')
+const advance = statement('checkpoint-advance', 'update checkpoint set position = $1 where id = 1')
+const begin = statement(
+  'checkpoint-begin',
+  `insert into checkpoint (id, log_id, version, position) values (1, $1, $2, $3)
+   on conflict (id) do update set log_id = excluded.log_id, version = excluded.version, position = excluded.position,
+     purged_before = null, purged_position = null`,
+)
+
+/** The checkpoint; undefined before the first runner started. */
+export const loadCheckpoint = async (database: Queryable): Promise<CheckpointTable | undefined> =>
+  (await database.query<CheckpointTable>(load))[0]
+
+/** Takes the checkpoint until the transaction ends: nobody else writes rows meanwhile. */
+export const takeCheckpoint = async (transaction: Transaction): Promise<CheckpointTable | undefined> =>
+  (await transaction.query<CheckpointTable>(take))[0]
+
+export const advanceCheckpoint = async (transaction: Transaction, position: Position): Promise<void> => {
+  await transaction.query(advance, [position])
+}
+
+/** How far the read models are in the log. */
+export const readModelsPosition = async (database: Queryable): Promise<Position> =>
+  (await loadCheckpoint(database))?.position ?? positionBeforeAll
+
+const allTables: readonly TableName[] = [
+  'account',
+  'session',
+  'blocklist',
+  'conversation',
+  'message',
+  'inbox',
+  'member_span',
+  'group',
+  'member',
+  'notification',
+]
+
+/** Empties every read model and starts over at the beginning of this log. */
+export const startOver = async (transaction: Transaction, logId: string): Promise<void> => {
+  await transaction.execute(`truncate ${allTables.map(table => `"${table}"`).join(', ')}`)
+  await transaction.query(begin, [logId, readModelsVersion, positionBeforeAll])
+}
+
+/** Why the rows cannot be those of this log; undefined when they can. */
+export const doubtAbout = (
+  checkpoint: CheckpointTable | undefined,
+  log: { readonly logId: string; readonly head: Position },
+): string | undefined => {
+  if (checkpoint === undefined) return 'they are new'
+  if (checkpoint.log_id !== log.logId) return 'they were folded from another log'
+  if (checkpoint.version !== readModelsVersion) {
+    return `they are of version ${checkpoint.version}, and this is version ${readModelsVersion}`
+  }
+  if (checkpoint.position > log.head) return `they are at ${checkpoint.position}, and the log ends at ${log.head}`
+  return undefined
+}
+
+/** What a statement over `changesFrom` gives beside the table's own columns. */
+export interface ChangeRow {
+  readonly models_position: Position
+  readonly too_old: boolean
+  /** False where the table has no row. */
+  readonly is_row: boolean
+}
+
+/**
+ * Opening of a statement for changes: always gives a row, so that the position of the answer comes from the snapshot of
+ * its rows. $2 is the position since which changes are asked for.
+ */
+export const changesFrom = (rows: string): string =>
+  `select c.position as models_position, coalesce(c.purged_position >= $2, false) as too_old,
+     t.position is not null as is_row, t.*
+   from checkpoint c left join lateral (${rows}) t on true where c.id = 1`
+
+/** Sorts the rows of such a statement into items and tombstones. */
+export const changesOf = <Row extends ChangeRow, Item>(
+  rows: readonly Row[],
+  isRemoved: (row: Row) => boolean,
+  item: (row: Row) => Item,
+  id: (row: Row) => string,
+): Changes<Item> | TooOld => {
+  const [first] = rows
+  if (first === undefined) return { items: [], removed: [], position: positionBeforeAll }
+  if (first.too_old) return 'too-old'
+  const present = rows.filter(row => row.is_row)
+  return {
+    items: present.filter(row => !isRemoved(row)).map(item),
+    removed: present.filter(isRemoved).map(id),
+    position: first.models_position,
+  }
+}

@@ -1,0 +1,132 @@
+// Owns how one user's side of a conversation changes, event by event: the arithmetic of unread, and spans of membership.
+// Pure of the database: rows come in, rows go out. What needs a look at messages is marked for a recount, not guessed.
+
+import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
+import { conversationParts } from '../domain/ids.ts'
+import type { InboxMarks } from '../domain/inbox/events.ts'
+import type { InboxTable, MemberSpanTable } from './schema.ts'
+
+/** How far a conversation is at a point of the log. */
+export interface Head {
+  readonly lastSeq: number
+  readonly countable: number
+  readonly lastAt: Instant | null
+}
+
+export const noMessages: Head = { lastSeq: 0, countable: 0, lastAt: null }
+
+/** A row under way; `recount`: its base lies below the head, so its counts must be looked up when the batch is written. */
+export interface InboxEntry {
+  readonly row: InboxTable
+  readonly recount: boolean
+}
+
+/** The newest seq the user may see, 0 for none. */
+export const visibleSeqOf = (row: InboxTable, head: Head): number => {
+  const last = row.to_seq ?? head.lastSeq
+  return last >= row.from_seq ? last : row.earlier_to_seq
+}
+
+const newRow = (userId: UserId, conversationId: ConversationId, position: Position): InboxTable => {
+  const parts = conversationParts(conversationId)
+  const isGroup = parts?.kind !== 'p2p'
+  return {
+    user_id: userId,
+    conversation_id: conversationId,
+    kind: isGroup ? 'group' : 'p2p',
+    peer_id: isGroup ? null : (parts.users.find(user => user !== userId) ?? null),
+    group_id: parts?.kind === 'group' ? parts.groupId : null,
+    cleared_seq: 0,
+    deleted_seq: 0,
+    pinned_at: null,
+    from_seq: 1,
+    to_seq: null,
+    to_countable: null,
+    earlier_to_seq: 0,
+    seen_at: null,
+    base_seq: 0,
+    base_countable: 0,
+    own_after_base: 0,
+    position,
+  }
+}
+
+/** A party's side of a P2P conversation, as it is before the first message. */
+export const openedP2p = (userId: UserId, conversationId: ConversationId, position: Position): InboxEntry => ({
+  row: newRow(userId, conversationId, position),
+  recount: false,
+})
+
+/** Moves the base up, never down; at the newest visible message all counts are known without a look. */
+const withBase = ({ row, recount }: InboxEntry, seq: number, head: Head): InboxEntry => {
+  if (seq <= row.base_seq) return { row, recount }
+  const last = row.to_seq ?? head.lastSeq
+  if (seq < last) return { row: { ...row, base_seq: seq }, recount: true }
+  const countable = row.to_countable ?? head.countable
+  return { row: { ...row, base_seq: seq, base_countable: countable, own_after_base: 0 }, recount: false }
+}
+
+/** The user read, pinned, cleared or deleted: the event holds all marks, each clamped to what can be seen at it. */
+export const withMarks = (entry: InboxEntry, marks: InboxMarks, head: Head, position: Position): InboxEntry => {
+  const { row } = entry
+  const visible = visibleSeqOf(row, head)
+  const clearedSeq = Math.max(row.cleared_seq, Math.min(marks.clearedSeq, visible))
+  const changed: InboxTable = {
+    ...row,
+    cleared_seq: clearedSeq,
+    deleted_seq: Math.max(row.deleted_seq, Math.min(marks.deletedSeq, visible)),
+    pinned_at: marks.pinnedAt,
+    position,
+  }
+  const readSeq = Math.min(marks.readSeq, visible)
+  return withBase({ row: changed, recount: entry.recount }, Math.max(readSeq, clearedSeq), head)
+}
+
+/** The user joined, or joined again: a new span opens above the head. Nobody joins who is in. */
+export const withJoin = (
+  entry: InboxEntry | undefined,
+  userId: UserId,
+  conversationId: ConversationId,
+  head: Head,
+  position: Position,
+): InboxEntry => {
+  const before = entry?.row ?? newRow(userId, conversationId, position)
+  if (entry !== undefined && before.to_seq === null) return entry
+  const row: InboxTable = {
+    ...before,
+    earlier_to_seq: entry === undefined ? 0 : visibleSeqOf(before, head),
+    from_seq: head.lastSeq + 1,
+    to_seq: null,
+    to_countable: null,
+    position,
+  }
+  if (entry === undefined) {
+    return { row: { ...row, base_seq: head.lastSeq, base_countable: head.countable }, recount: false }
+  }
+  return withBase({ row, recount: entry.recount }, head.lastSeq, head)
+}
+
+/** The user is out: what could be seen until now stays visible. */
+export const withLeave = (entry: InboxEntry, head: Head, position: Position): InboxEntry => {
+  const { row } = entry
+  if (row.to_seq !== null) return entry
+  const seenAt = head.lastSeq >= row.from_seq ? head.lastAt : row.seen_at
+  const left = { ...row, to_seq: head.lastSeq, to_countable: head.countable, seen_at: seenAt, position }
+  return { row: left, recount: entry.recount }
+}
+
+/** An own message that counts; one that lands after the user is out is none of theirs. */
+export const withOwnMessage = (entry: InboxEntry, position: Position): InboxEntry =>
+  entry.row.to_seq !== null
+    ? entry
+    : { row: { ...entry.row, own_after_base: entry.row.own_after_base + 1, position }, recount: entry.recount }
+
+/** The newest span of a group's member, as a row of its own. */
+export const spanOf = (row: InboxTable): MemberSpanTable => ({
+  user_id: row.user_id,
+  conversation_id: row.conversation_id,
+  from_seq: row.from_seq,
+  to_seq: row.to_seq,
+  to_countable: row.to_countable,
+  position: row.position,
+})

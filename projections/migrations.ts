@@ -1,0 +1,92 @@
+// Owns the tables: every change to them, in order, for ever. A migration that has shipped is never edited; a new one is added.
+// Ids and positions compare byte by byte (collate "C"), as they do in TypeScript.
+
+import { type Kysely, type Migration, Migrator, sql } from 'kysely'
+import type { Schema } from './schema.ts'
+
+const run = async (database: Kysely<unknown>, statements: readonly string[]): Promise<void> => {
+  for (const text of statements) await sql.raw(text).execute(database)
+}
+
+const id = 'text collate "C"'
+const position = 'position char(16) collate "C" not null'
+
+/** Rows of these two change all the time: room in the page keeps a change from touching any index. */
+const oftenChanged = 'with (fillfactor = 70)'
+
+const accounts = [
+  `create table account (
+     user_id ${id} primary key, name text not null, user_name text, phone text, email text,
+     claims integer not null, created_at timestamptz not null, ${position})`,
+  `create table session (
+     session_id ${id} primary key, user_id ${id} not null, device_id text not null, platform text not null,
+     name text not null, opened_at timestamptz not null, removed_at timestamptz, ${position})`,
+  'create index session_by_user on session (user_id)',
+  'create index session_by_removed on session (removed_at) where removed_at is not null',
+  `create table blocklist (
+     user_id ${id}, blocked_id ${id}, blocked_at timestamptz not null, removed_at timestamptz, ${position},
+     primary key (user_id, blocked_id))`,
+  'create index blocklist_by_removed on blocklist (removed_at) where removed_at is not null',
+]
+
+const conversations = [
+  `create table conversation (
+     conversation_id ${id} primary key, kind text not null, last_seq integer not null, countable integer not null,
+     last_at timestamptz, recalled_seq integer not null, ${position}) ${oftenChanged}`,
+  `create table message (
+     conversation_id ${id}, seq integer, from_id ${id} not null, client_message_id ${id} not null, type text not null,
+     countable integer not null, counts boolean not null, recalled boolean not null, at timestamptz not null,
+     content_hash integer not null, wire text not null, ${position}, primary key (conversation_id, seq))`,
+  // A sender's own messages, counted again when what they have read moves.
+  'create index message_by_own on message (conversation_id, from_id, seq) where counts',
+  // Clients' ids grow with time: this order keeps the inserts at one end.
+  'create index message_by_sent on message (client_message_id, from_id)',
+  'create index message_by_recalled on message (conversation_id, seq) where recalled',
+  'create index message_by_recalled_position on message (conversation_id, position) where recalled',
+  `create table inbox (
+     user_id ${id}, conversation_id ${id}, kind text not null, peer_id ${id}, group_id ${id},
+     cleared_seq integer not null, deleted_seq integer not null, pinned_at timestamptz,
+     from_seq integer not null, to_seq integer, to_countable integer, earlier_to_seq integer not null, seen_at timestamptz,
+     base_seq integer not null, base_countable integer not null, own_after_base integer not null, ${position},
+     primary key (user_id, conversation_id)) ${oftenChanged}`,
+  `create table member_span (
+     user_id ${id}, conversation_id ${id}, from_seq integer, to_seq integer, to_countable integer, ${position},
+     primary key (user_id, conversation_id, from_seq))`,
+]
+
+const groups = [
+  `create table "group" (
+     group_id ${id} primary key, conversation_id ${id} not null, name text not null, owner_id ${id} not null,
+     created_by ${id} not null, member_count integer not null, member_limit integer not null, invite_mode text not null,
+     created_at timestamptz not null, dissolved_at timestamptz, ${position})`,
+  'create index group_by_creator on "group" (created_by)',
+  `create table member (
+     group_id ${id}, user_id ${id}, role text not null, joined_at timestamptz not null, invited_by ${id},
+     removed_at timestamptz, ${position}, primary key (group_id, user_id))`,
+  'create index member_by_user on member (user_id)',
+  'create index member_by_removed on member (removed_at) where removed_at is not null',
+  `create table notification (
+     user_id ${id}, notification_id ${id}, kind text not null, group_id ${id} not null, by_id ${id} not null,
+     at timestamptz not null, ${position}, primary key (user_id, notification_id))`,
+  'create index notification_by_order on notification (user_id, position)',
+]
+
+const checkpoint = [
+  `create table checkpoint (
+     id smallint primary key check (id = 1), log_id text not null, version integer not null, ${position},
+     purged_before timestamptz, purged_position char(16) collate "C")`,
+]
+
+/** By name, in order of the names. */
+const migrations: Readonly<Record<string, Migration>> = {
+  '0001-read-models': {
+    up: database => run(database, [...checkpoint, ...accounts, ...conversations, ...groups]),
+  },
+}
+
+/** Brings the tables up to date; safe when several processes start at once. @throws what the failed migration threw */
+export const migrate = async (database: Kysely<Schema>): Promise<void> => {
+  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => ({ ...migrations }) } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}

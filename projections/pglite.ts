@@ -1,0 +1,231 @@
+// Owns the embedded database seen from the main thread: its folder, its worker, and who may use its only session when.
+// PGlite never flushes to the disk, so its folder is a cache: whatever is doubtful about it, it is thrown away and folded
+// again from the log. Nothing may trust it after the machine restarted.
+
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, uptime } from 'node:os'
+import { join } from 'node:path'
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely'
+import type { Logger } from 'pino'
+import { type Database, DatabaseBusy, type Transaction } from './database.ts'
+import { connectPGlite, type PGliteConnection } from './pglite-connection.ts'
+import { runStatement, waitingQueriesMax } from './postgres.ts'
+import type { Schema } from './schema.ts'
+
+/** Transactions that may wait for their turn: the runner's, a rebuild's, a migration's. */
+const waitingTransactionsMax = 100
+
+export interface PGliteOptions {
+  readonly dataDir: string
+  readonly logger: Logger
+  /** Brings the tables up to date; a database it fails on is thrown away. */
+  readonly prepare: (database: Database) => Promise<void>
+}
+
+interface ReadModelFolder {
+  /** PGlite's own files. */
+  readonly files: string
+  readonly discard: (reason: string) => void
+  readonly isMade: () => boolean
+  readonly markMade: () => void
+  readonly release: () => void
+}
+
+/** Changes with every start of the machine; without /proc, from the time it has been up, to the minute. */
+const bootId = (): string => {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return `${hostname()}-${Math.round((Date.now() / 1000 - uptime()) / 60)}`
+  }
+}
+
+const foldersHeld = new Set<string>()
+
+const isRunning = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** PGlite has no lock of its own, and two processes in one folder destroy it. */
+const takeLock = (folder: string, boot: string): void => {
+  const path = join(folder, 'lock')
+  if (foldersHeld.has(folder)) throw new Error(`the read models in ${folder} are open in this process already`)
+  if (existsSync(path)) {
+    const [pidText = '', lockBoot] = readFileSync(path, 'utf8').split(' ')
+    const pid = Number(pidText)
+    if (lockBoot === boot && pid !== process.pid && Number.isInteger(pid) && pid > 0 && isRunning(pid)) {
+      throw new Error(`the read models in ${folder} are in use by process ${pid}: stop it first`)
+    }
+  }
+  writeFileSync(path, `${process.pid} ${boot}`)
+  foldersHeld.add(folder)
+}
+
+const takeReadModelFolder = (dataDir: string, logger: Logger): ReadModelFolder => {
+  const folder = join(dataDir, 'readmodels')
+  const files = join(folder, 'pglite')
+  const mark = join(folder, 'boot-id')
+  const boot = bootId()
+  mkdirSync(folder, { recursive: true })
+  takeLock(folder, boot)
+  const discard = (reason: string) => {
+    if (existsSync(files))
+      logger.warn({ folder: files, reason }, 'embedded read models discarded: rebuilding them from the log')
+    rmSync(mark, { force: true })
+    rmSync(files, { recursive: true, force: true })
+  }
+  if (!existsSync(mark)) discard('they were never finished')
+  else if (readFileSync(mark, 'utf8') !== boot) discard('the machine has restarted since they were written')
+  return {
+    files,
+    discard,
+    isMade: () => existsSync(mark),
+    markMade: () => writeFileSync(mark, boot),
+    release: () => {
+      rmSync(join(folder, 'lock'), { force: true })
+      foldersHeld.delete(folder)
+    },
+  }
+}
+
+interface Turns {
+  /** Runs now, or after the transaction under way. */
+  readonly query: <Result>(run: () => Promise<Result>) => Promise<Result>
+  /** Resolves when nobody else is in a transaction; call the result to let the next one in. */
+  readonly transaction: () => Promise<() => void>
+}
+
+/**
+ * One session: statements run in the order they were sent, so single queries need no turn, save that they must not slip
+ * into somebody's transaction. A query waits for one transaction at most.
+ */
+const createTurns = (): Turns => {
+  let isTaken = false
+  let queries: (() => void)[] = []
+  const transactions: (() => void)[] = []
+  const leave = () => {
+    const ready = queries
+    queries = []
+    for (const start of ready) start()
+    const next = transactions.shift()
+    if (next === undefined) isTaken = false
+    else next()
+  }
+  return {
+    query: run => {
+      if (!isTaken) return run()
+      if (queries.length >= waitingQueriesMax) {
+        return Promise.reject(new DatabaseBusy(`${queries.length} queries are waiting already`))
+      }
+      return new Promise((resolve, reject) => {
+        queries.push(() => run().then(resolve, reject))
+      })
+    },
+    transaction: async () => {
+      if (transactions.length >= waitingTransactionsMax) {
+        throw new DatabaseBusy(`${transactions.length} transactions are waiting already`)
+      }
+      if (isTaken) await new Promise<void>(resolve => transactions.push(resolve))
+      isTaken = true
+      return leave
+    },
+  }
+}
+
+const kyselyOver = (connection: PGliteConnection, turns: Turns): Kysely<Schema> => {
+  const pool: PostgresPool = {
+    connect: async () => {
+      const leave = await turns.transaction()
+      return {
+        query: (sql: string, parameters: readonly unknown[]) => connection.client.query(sql, [...parameters]),
+        release: leave,
+      } as unknown as PostgresPoolClient
+    },
+    end: async () => {},
+  }
+  return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+}
+
+const databaseOver = (connection: PGliteConnection, folder: ReadModelFolder): Database => {
+  const { client } = connection
+  const turns = createTurns()
+  const inside: Transaction = {
+    query: (statement, parameters) => runStatement(client, statement, parameters),
+    execute: async sql => {
+      await client.query(sql)
+    },
+    copy: (table, columns, rows) => connection.copy(table, columns, rows),
+  }
+  const transaction = async <Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result> => {
+    const leave = await turns.transaction()
+    try {
+      await client.query('begin')
+      const result = await work(inside)
+      await client.query('commit')
+      return result
+    } catch (error) {
+      await client.query('rollback').catch(() => {})
+      throw error
+    } finally {
+      leave()
+    }
+  }
+  const query: Database['query'] = (statement, parameters) =>
+    turns.query(() => runStatement(client, statement, parameters))
+  let closing: Promise<void> | undefined
+  return {
+    kind: 'pglite',
+    kysely: kyselyOver(connection, turns),
+    query,
+    transaction,
+    session: async () => ({ query, transaction, release: async () => {} }),
+    close: () => {
+      closing ??= turns
+        .transaction()
+        .then(() => connection.close())
+        .finally(folder.release)
+      return closing
+    },
+  }
+}
+
+/** A new database is made by a worker of its own: what making it costs in memory goes with that worker. */
+const openFolder = async (folder: ReadModelFolder, { logger, prepare }: PGliteOptions): Promise<Database> => {
+  if (!folder.isMade()) {
+    const maker = await connectPGlite(folder.files, logger)
+    await maker.close()
+    folder.markMade()
+  }
+  const connection = await connectPGlite(folder.files, logger)
+  const database = databaseOver(connection, folder)
+  try {
+    await prepare(database)
+    return database
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
+}
+
+/** Opens the embedded read models, or makes them anew when they cannot be trusted. */
+export const openPGlite = async (options: PGliteOptions): Promise<Database> => {
+  const folder = takeReadModelFolder(options.dataDir, options.logger)
+  try {
+    if (folder.isMade()) {
+      try {
+        return await openFolder(folder, options)
+      } catch (error) {
+        folder.discard(`they do not open: ${error instanceof Error ? error.message : String(error)}`)
+      }
+    }
+    return await openFolder(folder, options)
+  } catch (error) {
+    folder.release()
+    throw error
+  }
+}

@@ -1,0 +1,39 @@
+// Owns the list of all projections and the order they are applied in: the inbox looks at the messages as they are after the
+// batch and at the conversations as they were before it, the notifications at the members as they are after it.
+
+import type { RecordedEvent } from '../eventstore/port.ts'
+import { accountProjection } from './account.ts'
+import { batchOf } from './batch.ts'
+import { blocklistProjection } from './blocklist.ts'
+import { conversationProjection } from './conversation.ts'
+import type { Transaction } from './database.ts'
+import { groupProjection } from './group.ts'
+import { inboxProjection } from './inbox.ts'
+import { memberProjection } from './member.ts'
+import { messageProjection } from './message.ts'
+import { notificationProjection } from './notification.ts'
+import type { Projection } from './projection.ts'
+import { sessionProjection } from './session.ts'
+
+/** In the order they are applied. */
+export const projections: readonly Projection[] = [
+  accountProjection,
+  sessionProjection,
+  blocklistProjection,
+  groupProjection,
+  memberProjection,
+  notificationProjection,
+  messageProjection,
+  inboxProjection,
+  conversationProjection,
+]
+
+/** Folds a stretch of the log into the rows of these projections; events that none of them folds change nothing. */
+export const applyEvents = async (
+  transaction: Transaction,
+  events: readonly RecordedEvent[],
+  of: readonly Projection[] = projections,
+): Promise<void> => {
+  const batch = batchOf(events)
+  for (const projection of of) await projection.apply(transaction, batch)
+}

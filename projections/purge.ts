@@ -1,0 +1,79 @@
+// Owns how long tombstones stay: a device that was away for longer syncs in full. Deletes in slices, each in a transaction
+// with the note of what is gone, so that nobody is told of changes that can no longer be told whole.
+
+import { schedule } from 'node-cron'
+import type { Logger } from 'pino'
+import type { Instant, Position } from '../domain/ids.ts'
+import { takeCheckpoint } from './checkpoint.ts'
+import { type Database, type Statement, statement, type Transaction } from './database.ts'
+import type { TableName } from './schema.ts'
+
+export const tombstoneDays = 30
+/** Rows in one transaction, so that queries and folding get their turn between. */
+const sliceRowsMax = 1_000
+/** Once a day, at a quiet time in most places. */
+const purgeSchedule = '17 3 * * *'
+
+const tombstoneTables: Readonly<Partial<Record<TableName, readonly string[]>>> = {
+  session: ['session_id'],
+  blocklist: ['user_id', 'blocked_id'],
+  member: ['group_id', 'user_id'],
+}
+
+const deleteSlice = ([table, key]: [string, readonly string[]]): Statement => {
+  const columns = key.join(', ')
+  return statement(
+    `${table}-purge`,
+    `with gone as (delete from ${table} where (${columns}) in (
+       select ${columns} from ${table} where removed_at < $1::timestamptz order by removed_at limit ${sliceRowsMax})
+       returning position)
+     select count(*)::int as count, max(position) as position from gone`,
+  )
+}
+
+const slices = Object.entries(tombstoneTables).map(deleteSlice)
+
+const note = statement(
+  'checkpoint-note-purge',
+  `update checkpoint set purged_before = greatest(purged_before, $1::timestamptz),
+     purged_position = greatest(purged_position, $2::char(16)) where id = 1`,
+)
+
+const purgeSlice = async (transaction: Transaction, slice: Statement, before: Instant): Promise<number> => {
+  await takeCheckpoint(transaction)
+  const [gone] = await transaction.query<{ count: number; position: Position | null }>(slice, [before])
+  if (gone === undefined || gone.count === 0) return 0
+  await transaction.query(note, [before, gone.position])
+  return gone.count
+}
+
+/** Deletes the tombstones of rows removed before a time. @returns how many */
+export const purgeTombstones = async (database: Database, before: Instant): Promise<number> => {
+  let total = 0
+  for (const slice of slices) {
+    let count = sliceRowsMax
+    while (count === sliceRowsMax) {
+      count = await database.transaction(transaction => purgeSlice(transaction, slice, before))
+      total += count
+    }
+  }
+  return total
+}
+
+/** Does so once a day until stopped. */
+export const schedulePurge = (database: Database, logger: Logger): { readonly stop: () => void } => {
+  const task = schedule(
+    purgeSchedule,
+    async () => {
+      const before = new Date(Date.now() - tombstoneDays * 86_400_000).toISOString() as Instant
+      try {
+        const count = await purgeTombstones(database, before)
+        if (count > 0) logger.info({ count, before }, 'old tombstones deleted')
+      } catch (error) {
+        logger.warn({ err: error }, 'old tombstones could not be deleted; trying again tomorrow')
+      }
+    },
+    { noOverlap: true },
+  )
+  return { stop: () => void task.destroy() }
+}

@@ -1,0 +1,181 @@
+// Owns the shape of every read-model row as TypeScript sees it; migrations.ts makes the same tables, and a test compares
+// both. Instants are RFC 3339 text here and timestamptz in the database; `position` is that of the event that last
+// changed the row. No table here may hold anything the log does not.
+
+import type { InviteMode } from '../domain/group/events.ts'
+import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from '../domain/ids.ts'
+import type { GroupRole, NotificationRow } from '../domain/rows.ts'
+import type { Platform } from '../domain/session/events.ts'
+
+/**
+ * Raised whenever the same log would give other rows than before. It is part of every device's cursor, so raising it
+ * makes the read models start over and every device sync in full.
+ */
+export const readModelsVersion = 1
+
+export interface CheckpointTable {
+  readonly id: 1
+  log_id: string
+  version: number
+  /** Everything up to this position is in the tables, nothing after it. */
+  position: Position
+  /** Tombstones of rows removed before this time are gone. */
+  purged_before: Instant | null
+  /** The newest position such a tombstone had: a device that asks for changes since this or earlier must sync in full. */
+  purged_position: Position | null
+}
+
+export interface AccountTable {
+  user_id: UserId
+  name: string
+  user_name: string | null
+  phone: string | null
+  email: string | null
+  /** Identities claimed for the account; 0: pending, shown nowhere. */
+  claims: number
+  created_at: Instant
+  position: Position
+}
+
+export interface SessionTable {
+  session_id: SessionId
+  user_id: UserId
+  device_id: string
+  platform: Platform
+  name: string
+  opened_at: Instant
+  removed_at: Instant | null
+  position: Position
+}
+
+export interface BlocklistTable {
+  user_id: UserId
+  blocked_id: UserId
+  blocked_at: Instant
+  removed_at: Instant | null
+  position: Position
+}
+
+export type ConversationKind = 'p2p' | 'group'
+
+/** What all parties of a conversation share. */
+export interface ConversationTable {
+  conversation_id: ConversationId
+  kind: ConversationKind
+  last_seq: number
+  /** Countable number of the last message. */
+  countable: number
+  last_at: Instant | null
+  /** Highest seq of a recalled message, 0 for none: nothing recalled needs to be looked for above it. */
+  recalled_seq: number
+  position: Position
+}
+
+export interface MessageTable {
+  conversation_id: ConversationId
+  seq: number
+  from_id: UserId
+  client_message_id: string
+  type: string
+  countable: number
+  counts: boolean
+  recalled: boolean
+  at: Instant
+  /** Of the content as it was sent: tells a repeat from another message under the same key, also after a recall. */
+  content_hash: number
+  /** The message's JSON as clients get it. */
+  wire: string
+  position: Position
+}
+
+/** One user's side of one conversation. */
+export interface InboxTable {
+  user_id: UserId
+  conversation_id: ConversationId
+  kind: ConversationKind
+  /** The other user of a P2P conversation. */
+  peer_id: UserId | null
+  group_id: GroupId | null
+  /** Messages up to here are gone for the user. */
+  cleared_seq: number
+  /** The conversation is out of the list until it has a message above this. */
+  deleted_seq: number
+  pinned_at: Instant | null
+  /** First seq of the newest span of membership; 1 in P2P. */
+  from_seq: number
+  /** Last seq of the newest span; null while it is open. */
+  to_seq: number | null
+  /** Countable number at to_seq. */
+  to_countable: number | null
+  /** Highest seq seen in earlier spans, 0 for none. */
+  earlier_to_seq: number
+  /** Time of the last message that could be seen when a span last closed. */
+  seen_at: Instant | null
+  /** max(read, cleared, from_seq - 1), each clamped to what could be seen at its own event: what is above it is unread. */
+  base_seq: number
+  /** Countable number of the message base_seq. */
+  base_countable: number
+  /** Own countable messages above base_seq in the newest span. */
+  own_after_base: number
+  position: Position
+}
+
+/** A stretch of a conversation that a group's member may see; a re-join opens another. */
+export interface MemberSpanTable {
+  user_id: UserId
+  conversation_id: ConversationId
+  from_seq: number
+  to_seq: number | null
+  to_countable: number | null
+  position: Position
+}
+
+export interface GroupTable {
+  group_id: GroupId
+  conversation_id: ConversationId
+  name: string
+  owner_id: UserId
+  created_by: UserId
+  member_count: number
+  member_limit: number
+  invite_mode: InviteMode
+  created_at: Instant
+  dissolved_at: Instant | null
+  position: Position
+}
+
+export interface MemberTable {
+  group_id: GroupId
+  user_id: UserId
+  role: GroupRole
+  joined_at: Instant
+  invited_by: UserId | null
+  removed_at: Instant | null
+  position: Position
+}
+
+export interface NotificationTable {
+  user_id: UserId
+  notification_id: string
+  kind: NotificationRow['kind']
+  group_id: GroupId
+  by_id: UserId
+  at: Instant
+  position: Position
+}
+
+export interface Schema {
+  checkpoint: CheckpointTable
+  account: AccountTable
+  session: SessionTable
+  blocklist: BlocklistTable
+  conversation: ConversationTable
+  message: MessageTable
+  inbox: InboxTable
+  member_span: MemberSpanTable
+  group: GroupTable
+  member: MemberTable
+  notification: NotificationTable
+}
+
+export type TableName = Exclude<keyof Schema, 'checkpoint'>

@@ -1,0 +1,287 @@
+// Owns the snapshot of all that a user's device holds, whole or since a position: one statement, so that rows, memberships
+// and the position they are of belong together. Never sends a message but through the user's spans and clear mark.
+
+import type { ConversationId, GroupId, Instant, Position, UserId } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
+import type { Collection, ConversationRow } from '../domain/rows.ts'
+import { positionBeforeAll } from '../eventstore/port.ts'
+import { userRowFrom } from './account.ts'
+import { blocklistRowFrom } from './blocklist.ts'
+import { type Queryable, type Statement, statement } from './database.ts'
+import { groupRowFrom, type MemberGroupRow } from './group.ts'
+import { notificationRowFrom } from './notification.ts'
+import type { AccountTable, BlocklistTable, NotificationTable, SessionTable } from './schema.ts'
+import { sessionRowFrom } from './session.ts'
+import {
+  type ConversationView,
+  conversationRowFrom,
+  conversationTextFrom,
+  spansOf,
+  viewColumns,
+  viewFrom,
+} from './visibility.ts'
+
+/** Conversations whose messages come along, the most recent ones; of the others the row alone. */
+export const syncConversationsMax = 100
+/** System notifications in a whole sync, the newest ones. */
+export const syncNotificationsMax = 1_000
+
+/** Rows of one collection: JSON texts of what is there, ids of what is gone. */
+export interface SyncRows {
+  readonly collection: Collection
+  readonly items: readonly string[]
+  readonly removed: readonly string[]
+  readonly via?: 'offline' | 'roaming'
+}
+
+export interface Sync {
+  /** What the rows are of: everything up to here, nothing after it. */
+  readonly position: Position
+  /** The tombstones since then are gone, and nothing else is set: ask for the whole. */
+  readonly tooOld: boolean
+  /** In the order they are to be sent; offline messages before roaming ones (R68). */
+  readonly collections: readonly SyncRows[]
+  /** Groups whose messages the user gets from here on, dissolved ones too: their last message is still to come. */
+  readonly groupIds: readonly GroupId[]
+  /** Conversations in no list, as they are when a message brings them back. */
+  readonly hidden: readonly ConversationRow[]
+}
+
+/** Rows as JSON, one array a collection; null for none. Instants in it have an offset, see `instants`. */
+interface SyncResult {
+  readonly position: Position
+  readonly too_old: boolean
+  readonly group_ids: readonly GroupId[]
+  readonly conversations: string | null
+  readonly last_messages: string | null
+  readonly hidden: string | null
+  readonly gone: string | null
+  readonly offline: string | null
+  readonly roaming: string | null
+  readonly users: string | null
+  readonly blocklist: string | null
+  readonly groups: string | null
+  readonly notifications: string | null
+  readonly sessions: string | null
+}
+
+const perConversation = limits.syncMessagesPerConversationMax
+
+/** The newest visible messages of conversation `i`. */
+const newestVisible = `select m.seq, m.wire, m.at, m.position from ${spansOf} cross join lateral (
+    select v.seq, v.wire, v.at, v.position from message v
+    where v.conversation_id = i.conversation_id and v.seq between greatest(s.from_seq, i.cleared_seq + 1) and s.to_seq
+    order by v.seq desc limit ${perConversation}) m
+  order by m.seq desc limit ${perConversation}`
+
+/** Of the newest messages all that are unread, and what is left of the number from the last days. */
+const wholeMessages = `select n.seq, n.wire, n.seq > i.read_seq as is_offline from (${newestVisible}) n
+  where n.seq > i.read_seq or n.at >= $2::timestamptz`
+
+/** New ones, and older ones that were recalled since. */
+const changedMessages = `select n.seq, n.wire, true as is_offline from (
+    select n.seq, n.wire from (${newestVisible}) n where n.position >= $2
+    union
+    select r.seq, r.wire from message r
+    where r.conversation_id = i.conversation_id and r.recalled and r.position >= $2 and r.seq > i.cleared_seq
+      and exists (select from ${spansOf} where r.seq between s.from_seq and s.to_seq)
+    order by seq desc limit ${perConversation}) n`
+
+const jsonOf = (rows: string, order = ''): string => `(select json_agg(t${order}) from (${rows}) t)::text`
+
+/** One statement; $2 is the time from which messages roam, or the position since which rows changed. */
+const syncStatement = (name: string, since: boolean): Statement => {
+  const changed = (condition: string) => (since ? `and (${condition})` : '')
+  return statement(
+    name,
+    `with views as materialized (
+       select ${viewColumns}, i.user_id, i.peer_id, i.from_seq, i.to_seq, i.earlier_to_seq,
+         i.position as own_position, greatest(i.position, c.position) as position
+       from ${viewFrom} where i.user_id = $1
+     ), listed as materialized (
+       select v.*, m.wire as last_message from views v left join message m
+         on m.conversation_id = v.conversation_id and m.seq = v.visible_seq and v.visible_seq > v.cleared_seq
+       where v.visible_seq > v.deleted_seq ${changed('v.position >= $2')}
+     ), messages as materialized (
+       select i.visible_at, i.conversation_id, n.* from (
+         select * from listed order by visible_at desc, conversation_id limit ${syncConversationsMax}) i
+       cross join lateral (${since ? changedMessages : wholeMessages}) n
+     )
+     select c.position, ${since ? 'coalesce(c.purged_position >= $2, false)' : 'false'} as too_old,
+       array(select m.group_id from member m where m.user_id = $1 and m.removed_at is null order by 1) as group_ids,
+       ${jsonOf(
+         `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, is_active, visible_seq, visible_at,
+            unread from listed order by visible_at desc, conversation_id`,
+       )} as conversations,
+       (select string_agg(coalesce(last_message, 'null'), e'\\n' order by visible_at desc, conversation_id) from listed)
+         as last_messages,
+       ${jsonOf(
+         `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, is_active, visible_seq, visible_at,
+            unread from views where visible_seq <= deleted_seq order by conversation_id`,
+       )} as hidden,
+       ${since ? jsonOf('select conversation_id from views where visible_seq <= deleted_seq and position >= $2') : 'null::text'}
+         as gone,
+       (select string_agg(wire, e'\\n' order by visible_at desc, conversation_id, seq) from messages where is_offline)
+         as offline,
+       (select string_agg(wire, e'\\n' order by visible_at desc, conversation_id, seq) from messages where not is_offline)
+         as roaming,
+       ${jsonOf(
+         `select a.user_id, a.name, a.user_name from views v join account a on a.user_id = v.peer_id
+          where a.claims > 0 ${changed('a.position >= $2 or v.own_position >= $2')} order by a.user_id`,
+       )} as users,
+       ${jsonOf(
+         `select b.blocked_id, b.blocked_at, b.removed_at from blocklist b
+          where b.user_id = $1 and ${since ? 'b.position >= $2' : 'b.removed_at is null'} order by b.blocked_id`,
+       )} as blocklist,
+       ${jsonOf(
+         `select g.*, m.role, m.removed_at from member m join "group" g on g.group_id = m.group_id where m.user_id = $1 and ${
+           since
+             ? '(m.position >= $2 or (m.removed_at is null and g.position >= $2))'
+             : 'm.removed_at is null and g.dissolved_at is null'
+         } order by g.group_id`,
+       )} as groups,
+       ${jsonOf(
+         `select * from notification where user_id = $1 ${changed('position >= $2')}
+          order by position desc, notification_id limit ${syncNotificationsMax}`,
+       )} as notifications,
+       ${jsonOf(
+         `select * from session where user_id = $1 and ${since ? 'position >= $2' : 'removed_at is null'}
+          order by opened_at, session_id`,
+       )} as sessions
+     from checkpoint c where c.id = 1`,
+  )
+}
+
+const whole = syncStatement('sync-whole', false)
+const changes = syncStatement('sync-changes', true)
+
+const instantPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00$/
+
+/** Postgres' JSON has instants as `2026-11-23T08:15:30.12+00:00`. */
+const instantOfJson = (text: string): Instant => {
+  const time = text.slice(0, -6)
+  return `${(time.length === 19 ? `${time}.` : time).padEnd(23, '0')}Z` as Instant
+}
+
+/** Rows of an aggregate, with the columns that are instants made ours. */
+const rowsOf = <Row>(json: string | null, instants: readonly (keyof Row & string)[]): Row[] => {
+  if (json === null) return []
+  const rows = JSON.parse(json) as Row[]
+  for (const row of rows) {
+    for (const column of instants) {
+      const value = row[column]
+      if (typeof value === 'string' && instantPattern.test(value))
+        row[column] = instantOfJson(value) as Row[typeof column]
+    }
+  }
+  return rows
+}
+
+const linesOf = (text: string | null): readonly string[] => (text === null ? [] : text.split('\n'))
+
+const viewsOf = (json: string | null) => rowsOf<ConversationView>(json, ['pinned_at', 'visible_at'])
+
+const conversationTexts = (result: SyncResult): readonly string[] => {
+  const messages = linesOf(result.last_messages)
+  return viewsOf(result.conversations).map((view, index) => {
+    const wire = messages[index]
+    return conversationTextFrom(view, wire === undefined || wire === 'null' ? null : wire)
+  })
+}
+
+/** Splits rows into what is there, as JSON texts, and the ids of what is gone. */
+const split = <Row>(
+  collection: Collection,
+  rows: readonly Row[],
+  isGone: (row: Row) => boolean,
+  item: (row: Row) => object,
+  id: (row: Row) => string,
+): SyncRows => ({
+  collection,
+  items: rows.filter(row => !isGone(row)).map(row => JSON.stringify(item(row))),
+  removed: rows.filter(isGone).map(id),
+})
+
+const collectionsOf = (result: SyncResult): readonly SyncRows[] => [
+  split(
+    'users',
+    rowsOf<AccountTable>(result.users, []),
+    () => false,
+    userRowFrom,
+    row => row.user_id,
+  ),
+  split(
+    'groups',
+    rowsOf<MemberGroupRow & { removed_at: Instant | null }>(result.groups, [
+      'created_at',
+      'dissolved_at',
+      'removed_at',
+    ]),
+    row => row.removed_at !== null || row.dissolved_at !== null,
+    groupRowFrom,
+    row => row.group_id,
+  ),
+  {
+    collection: 'conversations',
+    items: conversationTexts(result),
+    removed: rowsOf<{ conversation_id: ConversationId }>(result.gone, []).map(row => row.conversation_id),
+  },
+  split(
+    'blocklist',
+    rowsOf<BlocklistTable>(result.blocklist, ['blocked_at', 'removed_at']),
+    row => row.removed_at !== null,
+    blocklistRowFrom,
+    row => row.blocked_id,
+  ),
+  split(
+    'sessions',
+    rowsOf<SessionTable>(result.sessions, ['opened_at', 'removed_at']),
+    row => row.removed_at !== null,
+    sessionRowFrom,
+    row => row.session_id,
+  ),
+  split(
+    'notifications',
+    rowsOf<NotificationTable>(result.notifications, ['at']),
+    () => false,
+    notificationRowFrom,
+    row => row.notification_id,
+  ),
+  { collection: 'messages', via: 'offline', items: linesOf(result.offline), removed: [] },
+  { collection: 'messages', via: 'roaming', items: linesOf(result.roaming), removed: [] },
+]
+
+const nothing = (position: Position, tooOld: boolean): Sync => ({
+  position,
+  tooOld,
+  collections: [],
+  groupIds: [],
+  hidden: [],
+})
+
+const dayMs = 86_400_000
+
+/**
+ * All that a user's device holds: everything visible, or, since a position, the rows that changed at or after it.
+ * Messages come for the most recent conversations, at most 100 each: whole, the unread ones and then those of the last
+ * days (R32, R33, R68); since a position, those that are new or were recalled.
+ * @param nowMs from which the last days count
+ */
+export const syncOf = async (
+  database: Queryable,
+  userId: UserId,
+  since: Position | null,
+  nowMs: number = Date.now(),
+): Promise<Sync> => {
+  const from = since ?? new Date(nowMs - limits.roamingDays * dayMs).toISOString()
+  const [result] = await database.query<SyncResult>(since === null ? whole : changes, [userId, from])
+  if (result === undefined) return nothing(positionBeforeAll, false)
+  if (result.too_old) return nothing(result.position, true)
+  return {
+    position: result.position,
+    tooOld: false,
+    collections: collectionsOf(result),
+    groupIds: result.group_ids,
+    hidden: viewsOf(result.hidden).map(conversationRowFrom),
+  }
+}

@@ -1,0 +1,297 @@
+// Owns a small ledger for tests: says what happened in product words and gives the recorded events, with seqs, countable
+// numbers and positions as the real log has them. Holds no rules: what is said is recorded.
+
+import type { EventOf, EventType } from '../../domain/events.ts'
+import {
+  type ConversationId,
+  conversationParts,
+  type GroupId,
+  groupConversationId,
+  type Instant,
+  type Position,
+  p2pConversationId,
+  type SessionId,
+  streamOf,
+  systemUserId,
+  type UserId,
+} from '../../domain/ids.ts'
+import type { InboxMarks } from '../../domain/inbox/events.ts'
+import { positionOf, type RecordedEvent } from '../../eventstore/port.ts'
+
+const firstMs = Date.parse('2026-11-01T00:00:00.000Z')
+/** Positions need not be dense. */
+const positionStep = 3
+
+export const user = (name: string): UserId => name as UserId
+export const p2p = (one: string, other: string): ConversationId => p2pConversationId(user(one), user(other))
+export const groupChat = (groupId: string): ConversationId => groupConversationId(groupId as GroupId)
+
+export interface MessageOptions {
+  readonly text?: string
+  readonly ext?: string
+  readonly clientMessageId?: string
+}
+
+/** A log under way. Every method records events and gives the last one's position. */
+export class Ledger {
+  readonly events: RecordedEvent[] = []
+  /** Time between events. */
+  stepMs: number
+  readonly #startMs: number
+  readonly #revisions = new Map<string, number>()
+  readonly #heads = new Map<ConversationId, { seq: number; countable: number }>()
+  readonly #marks = new Map<string, InboxMarks>()
+  readonly #members = new Map<string, Set<UserId>>()
+
+  constructor(options: { readonly startMs?: number; readonly stepMs?: number } = {}) {
+    this.#startMs = options.startMs ?? firstMs
+    this.stepMs = options.stepMs ?? 1_000
+  }
+
+  get position(): Position {
+    return positionOf(this.events.length * positionStep)
+  }
+
+  get at(): Instant {
+    return new Date(this.#startMs + this.events.length * this.stepMs).toISOString() as Instant
+  }
+
+  record<Type extends EventType>(stream: string, type: Type, data: EventOf<Type>['data']): Position {
+    const revision = (this.#revisions.get(stream) ?? -1) + 1
+    this.#revisions.set(stream, revision)
+    const number = (this.events.length + 1) * positionStep
+    const id = `00000000-0000-8000-a000-${number.toString(16).padStart(12, '0')}`
+    const position = positionOf(number)
+    this.events.push({ id, type, data, text: JSON.stringify(data), stream, revision, position })
+    return position
+  }
+
+  account(name: string, options: { readonly claimed?: boolean } = {}): Position {
+    const userId = user(name)
+    const position = this.record(streamOf.account(userId), 'AccountCreated', {
+      userId,
+      name: `${name}'s name`,
+      identity: { kind: 'email', hmac: `hmac-${name}` },
+      email: `${name}@example.org`,
+      passwordHash: 'secret',
+      at: this.at,
+    })
+    return options.claimed === false ? position : this.claim(name)
+  }
+
+  claim(name: string): Position {
+    return this.record(streamOf.identity(`hmac-${name}`), 'IdentityClaimed', {
+      kind: 'email',
+      userId: user(name),
+      at: this.at,
+    })
+  }
+
+  password(name: string, keptSessionId: string | null): Position {
+    return this.record(streamOf.account(user(name)), 'PasswordChanged', {
+      userId: user(name),
+      passwordHash: 'secret',
+      credentialEpoch: 1,
+      keptSessionId: keptSessionId as SessionId | null,
+      reason: 'changed',
+      at: this.at,
+    })
+  }
+
+  signIn(name: string, sessionId: string): Position {
+    return this.record(streamOf.session(user(name)), 'SessionOpened', {
+      userId: user(name),
+      sessionId: sessionId as SessionId,
+      deviceId: `device of ${sessionId}`,
+      platform: 'web',
+      name: `${sessionId}\\ with\ttab`,
+      credentialEpoch: 0,
+      at: this.at,
+    })
+  }
+
+  signOut(name: string, sessionId: string): Position {
+    const ids = { userId: user(name), sessionId: sessionId as SessionId }
+    return this.record(streamOf.session(user(name)), 'SessionClosed', { ...ids, reason: 'signedOut', at: this.at })
+  }
+
+  block(name: string, blocked: string, how: 'UserBlocked' | 'UserUnblocked' = 'UserBlocked'): Position {
+    const userId = user(name)
+    return this.record(streamOf.blocklist(userId), how, { userId, blockedId: user(blocked), at: this.at })
+  }
+
+  headOf(conversationId: ConversationId): { readonly seq: number; readonly countable: number } {
+    return this.#heads.get(conversationId) ?? { seq: 0, countable: 0 }
+  }
+
+  send(conversationId: ConversationId, from: string, options: MessageOptions = {}): Position {
+    const head = this.headOf(conversationId)
+    const seq = head.seq + 1
+    const countable = head.countable + 1
+    this.#heads.set(conversationId, { seq, countable })
+    return this.record(streamOf.conversation(conversationId), 'MessageSent', {
+      conversationId,
+      seq,
+      from: user(from),
+      clientMessageId: options.clientMessageId ?? `${from}-${this.events.length}`,
+      type: 'text',
+      body: { text: options.text ?? `${seq} of ${from}: "quoted" \\ back\nnew line` },
+      ...(options.ext === undefined ? {} : { ext: options.ext }),
+      at: this.at,
+      countable,
+    })
+  }
+
+  notify(groupId: string, by: string, event: 'memberInvited' | 'memberRemoved' | 'groupDissolved'): Position {
+    const conversationId = groupChat(groupId)
+    const { seq, countable } = this.headOf(conversationId)
+    this.#heads.set(conversationId, { seq: seq + 1, countable })
+    return this.record(streamOf.conversation(conversationId), 'MessageSent', {
+      conversationId,
+      seq: seq + 1,
+      from: systemUserId,
+      clientMessageId: `notice-${this.events.length}`,
+      type: 'notification',
+      body: { event, by: user(by) },
+      at: this.at,
+      countable,
+    })
+  }
+
+  recall(conversationId: ConversationId, seq: number, by: string, reason?: string): Position {
+    const sent = this.events.find(
+      ({ type, data }) =>
+        type === 'MessageSent' &&
+        'seq' in data &&
+        data.seq === seq &&
+        'conversationId' in data &&
+        data.conversationId === conversationId,
+    )?.data as EventOf<'MessageSent'>['data']
+    return this.record(streamOf.message(conversationId, seq), 'MessageRecalled', {
+      conversationId,
+      seq,
+      from: sent.from,
+      countable: sent.countable,
+      counts: sent.type === 'text',
+      hadExt: 'ext' in sent,
+      by: user(by),
+      ...(reason === undefined ? {} : { reason }),
+      at: this.at,
+    })
+  }
+
+  marksOf(name: string, conversationId: ConversationId): InboxMarks {
+    const none: InboxMarks = { readSeq: 0, clearedSeq: 0, deletedSeq: 0, pinnedAt: null }
+    return this.#marks.get(`${name} ${conversationId}`) ?? none
+  }
+
+  mark(
+    name: string,
+    conversationId: ConversationId,
+    type:
+      | 'ConversationRead'
+      | 'ConversationPinned'
+      | 'ConversationUnpinned'
+      | 'ConversationCleared'
+      | 'ConversationDeleted',
+    changes: Partial<InboxMarks>,
+  ): Position {
+    const marks = { ...this.marksOf(name, conversationId), ...changes }
+    this.#marks.set(`${name} ${conversationId}`, marks)
+    const userId = user(name)
+    return this.record(streamOf.inbox(userId, conversationId), type, { userId, conversationId, marks, at: this.at })
+  }
+
+  read(name: string, conversationId: ConversationId, readSeq: number = this.headOf(conversationId).seq): Position {
+    return this.mark(name, conversationId, 'ConversationRead', { readSeq })
+  }
+
+  pin(name: string, conversationId: ConversationId): Position {
+    return this.mark(name, conversationId, 'ConversationPinned', { pinnedAt: this.at })
+  }
+
+  unpin(name: string, conversationId: ConversationId): Position {
+    return this.mark(name, conversationId, 'ConversationUnpinned', { pinnedAt: null })
+  }
+
+  clear(name: string, conversationId: ConversationId): Position {
+    return this.mark(name, conversationId, 'ConversationCleared', { clearedSeq: this.headOf(conversationId).seq })
+  }
+
+  remove(name: string, conversationId: ConversationId): Position {
+    const { seq } = this.headOf(conversationId)
+    return this.mark(name, conversationId, 'ConversationDeleted', { readSeq: seq, deletedSeq: seq, pinnedAt: null })
+  }
+
+  membersOf(groupId: string): ReadonlySet<UserId> {
+    return this.#members.get(groupId) ?? new Set()
+  }
+
+  group(groupId: string, owner: string, members: readonly string[] = []): Position {
+    this.#members.set(groupId, new Set([owner, ...members].map(user)))
+    return this.record(streamOf.group(groupId as GroupId), 'GroupCreated', {
+      groupId: groupId as GroupId,
+      name: `group ${groupId}`,
+      ownerId: user(owner),
+      memberIds: members.map(user),
+      memberLimit: 200,
+      inviteMode: 'managers',
+      memberCount: members.length + 1,
+      by: user(owner),
+      at: this.at,
+    })
+  }
+
+  #change(
+    groupId: string,
+    change: (members: Set<UserId>) => void,
+  ): { groupId: GroupId; memberCount: number; at: Instant } {
+    const members = this.#members.get(groupId) ?? new Set()
+    change(members)
+    this.#members.set(groupId, members)
+    return { groupId: groupId as GroupId, memberCount: members.size, at: this.at }
+  }
+
+  add(groupId: string, by: string, names: readonly string[]): Position {
+    const userIds = names.map(user)
+    const after = this.#change(groupId, members => {
+      for (const userId of userIds) members.add(userId)
+    })
+    return this.record(streamOf.group(after.groupId), 'MembersAdded', { ...after, userIds, by: user(by) })
+  }
+
+  kick(groupId: string, by: string, names: readonly string[], reason: 'kicked' | 'left' = 'kicked'): Position {
+    const userIds = names.map(user)
+    const after = this.#change(groupId, members => {
+      for (const userId of userIds) members.delete(userId)
+    })
+    return this.record(streamOf.group(after.groupId), 'MembersRemoved', { ...after, userIds, reason, by: user(by) })
+  }
+
+  transfer(groupId: string, from: string, to: string): Position {
+    const data = { groupId: groupId as GroupId, from: user(from), to: user(to), by: user(from), at: this.at }
+    return this.record(streamOf.group(data.groupId), 'OwnerTransferred', data)
+  }
+
+  admin(groupId: string, by: string, name: string, how: 'AdminAdded' | 'AdminRemoved' = 'AdminAdded'): Position {
+    const data = { groupId: groupId as GroupId, userId: user(name), by: user(by), at: this.at }
+    return this.record(streamOf.group(data.groupId), how, data)
+  }
+
+  dissolve(groupId: string, by: string): Position {
+    const data = { groupId: groupId as GroupId, by: user(by), at: this.at }
+    return this.record(streamOf.group(data.groupId), 'GroupDissolved', data)
+  }
+
+  /** Something that no projection folds. */
+  other(): Position {
+    const data = { name: 'x', position: this.position, at: this.at }
+    return this.record(streamOf.follower('x'), 'FollowerAdvanced', data)
+  }
+}
+
+/** The two users of a P2P conversation; none for a group's. */
+export const partiesOf = (conversationId: ConversationId): readonly UserId[] => {
+  const parts = conversationParts(conversationId)
+  return parts?.kind === 'p2p' ? parts.users : []
+}

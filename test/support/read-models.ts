@@ -1,0 +1,103 @@
+// Owns the databases that tests of the read models run on: PGlite always, Postgres where TEST_DATABASE_URL says so, and in it
+// a database of its own for each test file. Also owns looking at all rows at once.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import type { RecordedEvent } from '../../eventstore/port.ts'
+import { advanceCheckpoint, startOver } from '../../projections/checkpoint.ts'
+import { type Database, openDatabase } from '../../projections/database.ts'
+import { applyEvents, projections } from '../../projections/projections.ts'
+
+export const silentLogger = pino({ level: 'silent' })
+export const testLogId = 'test-log'
+
+const postgresUrl = process.env.TEST_DATABASE_URL
+
+/** Kinds of database to run on, for `describe.each`. */
+export const databaseKinds: readonly ('pglite' | 'postgres')[] =
+  postgresUrl === undefined ? ['pglite'] : ['pglite', 'postgres']
+
+export interface TestDatabase {
+  readonly database: Database
+  /** Opens the same database once more, as another process would. Postgres only. */
+  readonly again: () => Promise<Database>
+  readonly dispose: () => Promise<void>
+}
+
+const withAdmin = async (sql: string): Promise<void> => {
+  const admin = new pg.Client({ connectionString: postgresUrl })
+  await admin.connect()
+  await admin.query(sql)
+  await admin.end()
+}
+
+/** An empty database of this kind. */
+export const openTestDatabase = async (kind: 'pglite' | 'postgres'): Promise<TestDatabase> => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'read-models-'))
+  if (kind === 'pglite') {
+    const database = await openDatabase({ dataDir, logger: silentLogger })
+    const dispose = async () => {
+      await database.close()
+      rmSync(dataDir, { recursive: true, force: true })
+    }
+    return { database, again: () => Promise.reject(new Error('PGlite belongs to one process')), dispose }
+  }
+  const name = `test_${process.pid}_${Math.random().toString(36).slice(2)}`
+  await withAdmin(`create database ${name}`)
+  const url = new URL(postgresUrl as string)
+  url.pathname = `/${name}`
+  const opened: Database[] = []
+  const open = async () => {
+    const database = await openDatabase({ databaseUrl: url.href, dataDir, logger: silentLogger })
+    opened.push(database)
+    return database
+  }
+  const dispose = async () => {
+    for (const database of opened) await database.close()
+    await withAdmin(`drop database ${name} with (force)`)
+  }
+  return { database: await open(), again: open, dispose }
+}
+
+/** Empties everything. */
+export const empty = (database: Database): Promise<void> =>
+  database.transaction(transaction => startOver(transaction, testLogId))
+
+/** Folds events, in batches cut where `cuts` says (numbers of events), each in a transaction of its own. */
+export const fold = async (
+  database: Database,
+  events: readonly RecordedEvent[],
+  cuts: readonly number[] = [],
+): Promise<void> => {
+  const edges = [...new Set([0, ...cuts, events.length])]
+    .filter(edge => edge <= events.length)
+    .toSorted((a, b) => a - b)
+  for (const [index, start] of edges.entries()) {
+    const batch = events.slice(start, edges[index + 1])
+    const last = batch.at(-1)
+    if (index === edges.length - 1 || last === undefined) continue
+    await database.transaction(async transaction => {
+      await applyEvents(transaction, batch)
+      await advanceCheckpoint(transaction, last.position)
+    })
+  }
+}
+
+/** Every row of every table, in an order of its own. */
+export const allRows = async (
+  database: Database,
+  schema = 'public',
+): Promise<Readonly<Record<string, readonly string[]>>> => {
+  const found: Record<string, readonly string[]> = {}
+  for (const table of projections.flatMap(projection => projection.tables)) {
+    const rows = await database.query<{ row: string }>({
+      name: `rows-${schema}-${table}`,
+      text: `select t::text as row from ${schema}."${table}" t order by 1`,
+    })
+    found[table] = rows.map(({ row }) => row)
+  }
+  return found
+}
