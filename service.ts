@@ -1,6 +1,7 @@
 // Owns how the parts are put together: opens the stores, then the roles asked for, and closes them in the opposite order.
 // No rules of the product stand here.
 
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
@@ -15,7 +16,7 @@ import { createRateLimits } from './api/rate-limits.ts'
 import { buildApi } from './api/server.ts'
 import { portError, startStarting } from './api/starting.ts'
 import { createTokens } from './api/tokens.ts'
-import { type Config, type Role, roles } from './config.ts'
+import { type Config, ConfigError, type Role, roles } from './config.ts'
 import type { UserId } from './domain/ids.ts'
 import { systemClock } from './eventstore/clock.ts'
 import { type Node, startNode } from './eventstore/node.ts'
@@ -113,6 +114,19 @@ const patiently = async <Value>({ logger, signal }: ServiceOptions, open: () => 
   }
 }
 
+/** Makes the data folder. @throws ConfigError when it cannot be had, before anything else fails on it with less to say */
+const prepareDataFolder = (folder: string): void => {
+  try {
+    mkdirSync(folder, { recursive: true })
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : error
+    throw new ConfigError(
+      `The data folder ${folder} cannot be written (${code}). Set DATA_DIR to a folder that this user may write.`,
+    )
+  }
+}
+
 interface Watch {
   readonly isAway: boolean
   stop(): void
@@ -169,9 +183,11 @@ const start = async (options: ServiceOptions, closers: Closer[], closeAll: () =>
   const endStarting = once(() => starting.close())
   closers.push(endStarting)
   sayHow(config, logger)
+  const alone = config.ROLES.length === roles.length
+  if (alone) prepareDataFolder(config.DATA_DIR)
 
   const keys = loadKeys({
-    folder: config.ROLES.length === roles.length ? join(config.DATA_DIR, 'keys') : undefined,
+    folder: alone ? join(config.DATA_DIR, 'keys') : undefined,
     tokenSigningKey: config.TOKEN_SIGNING_KEY,
     identityHmacKey: config.IDENTITY_HMAC_KEY,
     mayMake: true,

@@ -32,7 +32,9 @@ export interface ExecutionDependencies {
 }
 
 const behind = refuse('projection.behind', 'The read models have not passed `after` yet. Try again in a moment.')
-const noToken = refuse('token.invalid', 'Send an access token: Authorization: Bearer <token>.')
+const nodeBehind = refuse('projection.behind', 'This server is behind the event log. Try again in a moment.')
+/** The answer to a caller without a token. */
+export const noToken = refuse('token.invalid', 'Send an access token: Authorization: Bearer <token>.')
 const notForYou = refuse('caller.not-allowed', 'This kind of caller may not do that.')
 
 /** Who a command's key belongs to: two callers may choose the same key. */
@@ -75,7 +77,10 @@ export const createExecution = (dependencies: ExecutionDependencies): Execution 
     admitCaller: (operation, call) => {
       const { caller } = call
       if (!operation.callers.includes(caller.kind)) return caller.kind === 'anonymous' ? noToken : notForYou
-      return caller.kind === 'user' ? rateLimits.take(operation.limit, 'caller', caller.userId) : undefined
+      if (caller.kind !== 'user') return undefined
+      // What is known of the session may be too old: the device may have been kicked meanwhile.
+      if (operationDependencies.node.behind) return nodeBehind
+      return rateLimits.take(operation.limit, 'caller', caller.userId)
     },
 
     run: async (operation, call, args) => {

@@ -4,8 +4,8 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fieldErrorsOf } from './dispatch.ts'
-import { type FieldError, invalid, isRefusal, type Refusal, refuse } from './errors.ts'
-import { type Execution, idempotencyKeyPattern } from './execution.ts'
+import { type FieldError, invalid, isRefusal, type Refusal } from './errors.ts'
+import { type Execution, idempotencyKeyPattern, noToken } from './execution.ts'
 import { noFields } from './fields.ts'
 import { RequestRefused, sendRefusal } from './http-errors.ts'
 import { schemaOf } from './openapi.ts'
@@ -26,7 +26,6 @@ export interface RouteDependencies {
 }
 
 const jsonType = 'application/json; charset=utf-8'
-const noToken = refuse('token.invalid', 'Send an access token: Authorization: Bearer <token>.')
 const bearer = /^Bearer +([!-~]+) *$/i
 
 /** JSON in UTF-8 or nothing at all. Depth costs nothing: the parser of V8 does not recurse. */

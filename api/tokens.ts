@@ -59,21 +59,19 @@ export const sessionEnded: Rejection = reject('session.ended', 'This device is s
 
 const idPattern = /^[A-Za-z0-9_.-]{1,64}$/
 
-/** Builds the tokens of this process. */
-export const createTokens = (dependencies: TokenDependencies): Tokens => {
-  const { keys, clock } = dependencies
-  const cacheMax = dependencies.verifiedTokensMax ?? verifiedTokensMax
-  const verified = new Map<string, Verified>()
+/** Checks signatures, each once: what was verified is held until it expires or there is no room. */
+const createVerifier = ({ keys, clock, verifiedTokensMax: heldMax = verifiedTokensMax }: TokenDependencies) => {
+  const held = new Map<string, Verified>()
 
-  const remember = (token: string, principal: Verified) => {
-    if (verified.size >= cacheMax) {
+  const hold = (token: string, principal: Verified) => {
+    if (held.size >= heldMax) {
       // Oldest first, as a Map keeps the order of insertion: those expire first as well.
-      for (const oldest of verified.keys()) {
-        verified.delete(oldest)
+      for (const oldest of held.keys()) {
+        held.delete(oldest)
         break
       }
     }
-    verified.set(token, principal)
+    held.set(token, principal)
   }
 
   const verify = async (token: string): Promise<Verified | Rejection> => {
@@ -90,59 +88,73 @@ export const createTokens = (dependencies: TokenDependencies): Tokens => {
         return tokenInvalid
       }
       const principal = { userId: sub, sessionId: sid as SessionId, expiresMs: (exp ?? 0) * 1_000 }
-      remember(token, principal)
+      hold(token, principal)
       return principal
     } catch (error) {
       return error instanceof errors.JWTExpired ? tokenExpired : tokenInvalid
     }
   }
 
-  const whileOpen = (principal: Verified): Principal | Rejection | Promise<Principal | Rejection> => {
-    const { userId, sessionId } = principal
+  return (token: string): Verified | Rejection | Promise<Verified | Rejection> => {
+    const known = held.get(token)
+    if (known === undefined) return token.length > tokenCharactersMax ? tokenInvalid : verify(token)
+    if (known.expiresMs > clock.unixMs()) return known
+    held.delete(token)
+    return tokenExpired
+  }
+}
+
+// Over the encoded text, so that no second spelling of a token is one as well.
+const sealOf = (keys: Keys, encoded: string): string => keys.refreshMac(encoded).toString('base64url')
+
+const sealed = (keys: Keys, { userId, sessionId }: Principal, generation: number): string => {
+  const encoded = Buffer.from(`${userId}.${sessionId}.${generation}`).toString('base64url')
+  return `${encoded}.${sealOf(keys, encoded)}`
+}
+
+const unsealed = (keys: Keys, token: string): RefreshTokenParts | Rejection => {
+  const cut = token.indexOf('.')
+  if (token.length > tokenCharactersMax || cut < 0) return refreshInvalid
+  const encoded = token.slice(0, cut)
+  const shown = Buffer.from(token.slice(cut + 1))
+  const seal = Buffer.from(sealOf(keys, encoded))
+  if (shown.length !== seal.length || !timingSafeEqual(shown, seal)) return refreshInvalid
+  // A user id may hold dots; session id and generation hold none.
+  const payload = Buffer.from(encoded, 'base64url').toString('utf8')
+  const [, userId, sessionId, generation] = /^(.+)\.([^.]+)\.(\d{1,9})$/.exec(payload) ?? []
+  if (userId === undefined || sessionId === undefined || generation === undefined) return refreshInvalid
+  return { userId: userId as UserId, sessionId: sessionId as SessionId, generation: Number(generation) }
+}
+
+/** Builds the tokens of this process. */
+export const createTokens = (dependencies: TokenDependencies): Tokens => {
+  const { keys, clock } = dependencies
+  const verify = createVerifier(dependencies)
+
+  const whileOpen = (outcome: Verified | Rejection): Principal | Rejection | Promise<Principal | Rejection> => {
+    if (isRejection(outcome)) return outcome
+    const { userId, sessionId } = outcome
     const valid = dependencies.sessionIsValid(userId, sessionId)
     const answer = (open: boolean) => (open ? { userId, sessionId } : sessionEnded)
     return typeof valid === 'boolean' ? answer(valid) : valid.then(answer)
   }
 
-  // Over the encoded text, so that no second spelling of a token is one as well.
-  const sealOf = (encoded: string) => keys.refreshMac(encoded).toString('base64url')
-
   return {
-    issue: async ({ userId, sessionId }, generation) => {
-      const accessToken = await new SignJWT({ sid: sessionId })
+    issue: async (principal, generation) => {
+      const issuedAt = Math.floor(clock.unixMs() / 1_000)
+      const accessToken = await new SignJWT({ sid: principal.sessionId })
         .setProtectedHeader({ alg: algorithm, typ: tokenType })
         .setIssuer(issuer)
-        .setSubject(userId)
-        .setIssuedAt(Math.floor(clock.unixMs() / 1_000))
-        .setExpirationTime(Math.floor(clock.unixMs() / 1_000) + accessTokenSeconds)
+        .setSubject(principal.userId)
+        .setIssuedAt(issuedAt)
+        .setExpirationTime(issuedAt + accessTokenSeconds)
         .sign(keys.signing.privateKey)
-      const encoded = Buffer.from(`${userId}.${sessionId}.${generation}`).toString('base64url')
-      return { accessToken, refreshToken: `${encoded}.${sealOf(encoded)}`, expiresInSeconds: accessTokenSeconds }
+      return { accessToken, refreshToken: sealed(keys, principal, generation), expiresInSeconds: accessTokenSeconds }
     },
-
     authenticate: token => {
-      const known = verified.get(token)
-      if (known !== undefined) {
-        if (known.expiresMs > clock.unixMs()) return whileOpen(known)
-        verified.delete(token)
-        return tokenExpired
-      }
-      if (token.length > tokenCharactersMax) return tokenInvalid
-      return verify(token).then(outcome => (isRejection(outcome) ? outcome : whileOpen(outcome)))
+      const outcome = verify(token)
+      return outcome instanceof Promise ? outcome.then(whileOpen) : whileOpen(outcome)
     },
-
-    openRefreshToken: token => {
-      const cut = token.indexOf('.')
-      if (token.length > tokenCharactersMax || cut < 0) return refreshInvalid
-      const encoded = token.slice(0, cut)
-      const shown = Buffer.from(token.slice(cut + 1))
-      const seal = Buffer.from(sealOf(encoded))
-      if (shown.length !== seal.length || !timingSafeEqual(shown, seal)) return refreshInvalid
-      // A user id may hold dots; session id and generation hold none.
-      const payload = Buffer.from(encoded, 'base64url').toString('utf8')
-      const [, userId, sessionId, generation] = /^(.+)\.([^.]+)\.(\d{1,9})$/.exec(payload) ?? []
-      if (userId === undefined || sessionId === undefined || generation === undefined) return refreshInvalid
-      return { userId: userId as UserId, sessionId: sessionId as SessionId, generation: Number(generation) }
-    },
+    openRefreshToken: token => unsealed(keys, token),
   }
 }

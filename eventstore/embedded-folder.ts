@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -23,6 +24,13 @@ import { CorruptLog, Unavailable } from './port.ts'
 export const logFormat = 1
 /** Tries to take the folder while other processes come and go. */
 const takeTriesMax = 5
+
+/** An LMDB file without any content: its two first pages. */
+const emptyFileBytes = 8_192
+/** Room that making a log takes, with some to spare. */
+const newLogBytes = 131_072
+/** Room for LMDB's table of readers. */
+const lockFileBytes = 12_288
 
 export interface LogFolder {
   readonly path: string
@@ -53,18 +61,61 @@ export const takeFolder = (dataDir: string): LogFolder => {
   try {
     const dataFile = join(path, 'data.mdb')
     const logId = readMarker(path)
-    const dataBytes = statSync(dataFile, { throwIfNoEntry: false })?.size ?? 0
-    // Whoever did not give the folder up may have been ended by damage, so then it pays to look for it.
-    if (dataBytes > 0) inspectFile(dataFile, wasLeft)
-    else if (logId !== undefined) {
-      throw new CorruptLog(corruption(dataFile, 'the file is missing or empty, although a log was made here'))
-    }
+    requireSoundFile(dataFile, logId, wasLeft)
+    if (logId === undefined) requireRoom(path)
+    reserveLockFile(path)
     return { path, dataFile, logId, mark: id => writeMarker(path, id), release }
   } catch (error) {
     release()
     throw error
   }
 }
+
+const requireSoundFile = (dataFile: string, logId: string | undefined, wasLeft: boolean): void => {
+  const bytes = statSync(dataFile, { throwIfNoEntry: false })?.size ?? 0
+  if (logId === undefined && bytes < emptyFileBytes) {
+    // The making of a log was broken off before anything could be in it: the disk was full.
+    rmSync(dataFile, { force: true })
+  } else if (bytes === 0) {
+    throw new CorruptLog(corruption(dataFile, 'the file is missing or empty, although a log was made here'))
+  } else {
+    // Whoever did not give the folder up may have been ended by damage, so then it pays to look for it.
+    inspectFile(dataFile, wasLeft)
+  }
+}
+
+/** LMDB ends the process when the disk is full while it makes its first pages. */
+const requireRoom = (path: string): void => {
+  writeWhole(join(path, 'room'), newLogBytes)
+  rmSync(join(path, 'room'), { force: true })
+}
+
+/** LMDB writes to this file through memory, where a full disk would end the process: so it gets its room beforehand. */
+const reserveLockFile = (path: string): void => {
+  const file = join(path, 'lock.mdb')
+  if (!existsSync(file)) writeWhole(file, lockFileBytes)
+}
+
+const writeWhole = (file: string, bytes: number): void => {
+  try {
+    writeFileSync(file, Buffer.alloc(bytes), { flush: true })
+  } catch (cause) {
+    discard(file)
+    throw notWritable(file, cause)
+  }
+}
+
+/** After a failure that is to be told, not a second one. */
+const discard = (file: string): void => {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // The folder itself cannot be used, and that is what the caller says.
+  }
+}
+
+const notWritable = (path: string, cause: unknown): Unavailable =>
+  new Unavailable(`${path} cannot be written: ${(cause as Error).message}. Choose another DATA_DIR.`, { cause })
 
 const markerName = 'format.json'
 
@@ -114,7 +165,8 @@ const takeOwnership = (path: string): { token: string; wasLeft: boolean } => {
     mkdirSync(path, { recursive: true })
     writeFileSync(draft, JSON.stringify({ ...thisProcess(), token } satisfies Owner))
   } catch (cause) {
-    throw new Unavailable(`${path} cannot be written: ${(cause as Error).message}. Choose another DATA_DIR.`, { cause })
+    discard(draft)
+    throw notWritable(path, cause)
   }
   let wasLeft = false
   try {

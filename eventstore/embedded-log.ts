@@ -171,7 +171,7 @@ export class EmbeddedLog {
     })
     // A second write makes LMDB begin at once instead of after the turn; there is nothing to remove.
     meta.remove('nothing').catch(() => undefined)
-    if (!(await written)) throw new Fenced(`${this.file} was written by another process`)
+    if (!(await committed(written))) throw new Fenced(`${this.file} was written by another process`)
     this.newest = last
     this.replaceable = replaceable
     this.index.sliceWritten()
@@ -294,10 +294,23 @@ const logIdOf = async (meta: Database<Buffer, string>, folder: LogFolder): Promi
 
 const newLog = async (meta: Database<Buffer, string>, folder: LogFolder): Promise<string> => {
   const logId = randomUUID().replaceAll('-', '')
-  await meta.batch(() => {
+  const written = meta.batch(() => {
     void meta.put('log', Buffer.from(JSON.stringify({ logId, format: logFormat })), 1)
     void meta.put('head', Buffer.alloc(8), 0)
   })
+  await committed(written)
   folder.mark(logId)
   return logId
+}
+
+/** LMDB's binding gives the reason of a failure in a second promise, already settled if it ever will be. */
+const committed = async (written: Promise<boolean>): Promise<boolean> => {
+  try {
+    return await written
+  } catch (cause) {
+    const { commitError, message } = cause as Error & { commitError?: Promise<unknown> }
+    const reason = commitError?.catch((error: unknown) => (error as Error).message)
+    const none = new Promise(resolve => setImmediate(() => resolve(message)))
+    throw new Error(String(await Promise.race([reason ?? none, none])), { cause })
+  }
 }

@@ -36,6 +36,9 @@ const batchUnitsMax = 8_388_608
 const waitingAppendsMax = 100_000
 const waitingUnitsMax = 268_435_456
 
+/** A commit that takes longer leaves its appends' outcome unknown, and refuses others until it ends. */
+export const commitStalledMs = 30_000
+
 /** What the store tells about itself; pino's signature. */
 export interface EmbeddedLogger {
   info(fields: object, message: string): void
@@ -90,6 +93,8 @@ class EmbeddedStore implements EventStore {
   private waitingUnits = 0
   private isCommitting = false
   private isScheduled = false
+  /** The commit under way takes so long that nobody should wait for it any more. */
+  private isStalled = false
   /** Another process wrote the log although this one owns the folder: it must not go on. */
   private isLost = false
   private reopening: Promise<EmbeddedLog | undefined> | undefined
@@ -103,7 +108,7 @@ class EmbeddedStore implements EventStore {
     this.logId = log.logId
     this.options = options
     this.hub = new SubscriptionHub(
-      (position, limit) => this.log?.readAfter(Number.parseInt(position, 16), limit),
+      (position, limit) => this.log && this.reading(log => log.readAfter(numberOf(position), limit)),
       options.bufferEventsMax ?? subscriptionBufferEventsMax,
     )
   }
@@ -111,7 +116,7 @@ class EmbeddedStore implements EventStore {
   append(stream: string, events: readonly NewEvent[], expected: ExpectedRevision): Promise<Appended> {
     let units = 0
     try {
-      if (this.closing) throw new Unavailable(this.whyNot())
+      if (this.closing || this.isStalled) throw new Unavailable(this.whyNot())
       if (!this.tails.has(stream)) requireStream(stream)
       requireExpected(expected)
       requireEvents(events)
@@ -175,9 +180,13 @@ class EmbeddedStore implements EventStore {
     }
     this.hub.end()
     await this.reopening
-    await this.log?.close()
+    const { log } = this
     this.log = undefined
-    this.folder.release()
+    try {
+      await log?.close()
+    } finally {
+      this.folder.release()
+    }
     this.options.logger?.info({ folder: this.folder.path }, 'event log closed')
   }
 
@@ -193,6 +202,7 @@ class EmbeddedStore implements EventStore {
 
   private whyNot(): string {
     if (this.closing) return 'the event log is closed'
+    if (this.isStalled) return `the disk under ${this.folder.path} does not answer`
     if (this.isLost) return `another process wrote to ${this.folder.path}: restart this one when the other has stopped`
     return `the event log in ${this.folder.path} cannot be opened again after a failed write`
   }
@@ -239,7 +249,7 @@ class EmbeddedStore implements EventStore {
     const batch = new Batch(this.tails, this.log)
     for (const append of appends) append.outcome = decided(batch, append)
     try {
-      if (batch.events.length > 0) await this.log.write(batch)
+      if (batch.events.length > 0) await this.written(this.log, batch, appends)
     } catch (cause) {
       const failure = await this.recover(batch, cause)
       if (failure) {
@@ -251,12 +261,32 @@ class EmbeddedStore implements EventStore {
     settle(appends, append => append.outcome)
   }
 
+  private async written(log: EmbeddedLog, batch: Batch, appends: readonly WaitingAppend[]): Promise<void> {
+    const timer = setTimeout(() => this.stall(appends), commitStalledMs)
+    try {
+      await log.write(batch)
+    } finally {
+      clearTimeout(timer)
+      this.isStalled = false
+    }
+  }
+
+  /** Whoever waits is answered now. If the commit ends after all, its events are published as ever. */
+  private stall(appends: readonly WaitingAppend[]): void {
+    this.isStalled = true
+    this.options.logger?.error({ folder: this.folder.path, appends: appends.length }, 'event log write does not end')
+    settle(appends, () => new UnknownOutcome(this.whyNot()))
+    settle(this.waiting, () => new Unavailable(this.whyNot()))
+    this.waiting = []
+    this.waitingUnits = 0
+  }
+
   /**
    * After a commit that failed: opens the log again, because LMDB does not write on after every failure, and looks.
    * Returns what the appends are to be told, or nothing when the batch is there after all.
    */
   private async recover(batch: Batch, cause: unknown): Promise<Unavailable | UnknownOutcome | undefined> {
-    const reason = `${await reasonOf(cause)}, ${freeMebibytes(this.folder.path)} MiB free in ${this.folder.path}`
+    const reason = `${(cause as Error).message}, ${freeMebibytes(this.folder.path)} MiB free in ${this.folder.path}`
     this.options.logger?.error({ folder: this.folder.path, reason }, 'event log could not write')
     this.isLost ||= cause instanceof Fenced
     const broken = this.log
@@ -322,13 +352,4 @@ const freeMebibytes = (path: string): number | 'unknown' => {
   } catch {
     return 'unknown'
   }
-}
-
-/** What went wrong in words. LMDB's binding gives the reason in a second promise, already settled if it ever will be. */
-const reasonOf = async (cause: unknown): Promise<string> => {
-  const { commitError, message } = cause as { commitError?: Promise<unknown>; message?: string }
-  if (!commitError) return message ?? String(cause)
-  const detail = commitError.catch((error: unknown) => (error as Error).message)
-  const none = new Promise(resolve => setImmediate(() => resolve(message)))
-  return String(await Promise.race([detail, none]))
 }

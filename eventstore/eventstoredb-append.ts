@@ -109,7 +109,7 @@ export class Appender {
 
   private send(append: UnderWay, events: readonly NewEvent[]): void {
     this.underWay.set(append.number, append)
-    this.timer ??= setTimeout(() => this.expire(), this.deadlineMs)
+    this.timer ??= this.expireIn(this.deadlineMs)
     try {
       append.carrier.call.send(append.number, append.stream, events, append.expected)
     } catch (error) {
@@ -145,20 +145,28 @@ export class Appender {
     }
   }
 
+  private expireIn(leftMs: number): NodeJS.Timeout {
+    // After a pause of this process the answers are there, but the timers come first: let it hear them out.
+    return setTimeout(() => setImmediate(() => this.expire()), leftMs)
+  }
+
   private expire(): void {
     this.timer = undefined
     const now = performance.now()
     for (const append of this.underWay.values()) {
       const leftMs = append.sentAtMs + this.deadlineMs - now
       if (leftMs > 0) {
-        this.timer = setTimeout(() => this.expire(), leftMs)
+        this.timer = this.expireIn(leftMs)
         return
       }
       this.take(append.number)
       append.reject(new UnknownOutcome(`EventStoreDB did not answer an append within ${this.deadlineMs} ms`))
       this.connection.unanswered(append.carrier.line)
       // The line may live while this one call on it is dead: the next append takes another.
-      if (append.carrier.answeredAtMs < append.sentAtMs) append.carrier.call.cancel()
+      if (append.carrier.answeredAtMs < append.sentAtMs) {
+        if (this.carrier === append.carrier) this.carrier = undefined
+        append.carrier.call.cancel()
+      }
     }
   }
 

@@ -163,6 +163,9 @@ const grpcUnavailable = 14
 const neverSent = /No connection established|Channel closed before call started|Name resolution failed/
 const invalidPosition = /invalid ?position/i
 
+/** Whether the server itself has said so, and not the connection to it. */
+export const isAnswer = (error: CallError): boolean => error.code !== grpcUnavailable && error.code !== grpcCancelled
+
 /** Whether another line is worth a try: the server is gone, or is no longer the leader. */
 const endsTheLine = (error: CallError): boolean =>
   error.code === grpcUnavailable || error.metadata?.get('exception')[0] === 'not-leader'

@@ -1,8 +1,9 @@
 // Owns pages: bounded reads of a stream and of the log, each with its own deadline, no more at once than a connection bears.
-// Knows that a place of the log may be one where no event begins. Must never leave a call open behind it.
+// Knows that a place of the log may be one where no event begins. Must never leave a call open behind it. Of streams that keep
+// only their last event, the log (not the stream) shows the earlier ones too, until the database is scavenged.
 
 import type { Position } from '../domain/ids.ts'
-import type { CallError, Connection, Line, LogItem, ReadCall, ReadRequest } from './eventstoredb-line.ts'
+import type { CallError, Connection, Line, LogItem, ReadRequest } from './eventstoredb-line.ts'
 import { isInvalidPosition, readFailure } from './eventstoredb-line.ts'
 import type { ReadAllOptions, ReadOptions, RecordedEvent } from './port.ts'
 import { positionBeforeAll, positionOf, readEventsMax, Unavailable } from './port.ts'
@@ -159,20 +160,27 @@ const collect = async (
 const readPage = (line: Line, request: ReadRequest, deadlineMs: number, connection: Connection): Promise<LogItem[]> =>
   new Promise((resolve, reject) => {
     const items: LogItem[] = []
-    let call: ReadCall | undefined
-    const timer = setTimeout(() => {
-      call?.cancel()
+    let settled = false
+    const giveUp = () => {
+      if (settled) return
+      call.cancel()
       reject(new Unavailable(`EventStoreDB did not answer a read within ${deadlineMs} ms`))
       connection.unanswered(line)
-    }, deadlineMs)
-    call = line.read(request, {
+    }
+    // After a pause of this process the answer is there, but the timer comes first: let it be heard out.
+    const timer = setTimeout(() => setImmediate(giveUp), deadlineMs)
+    const settle = () => {
+      settled = true
+      clearTimeout(timer)
+    }
+    const call = line.read(request, {
       item: item => items.push(item),
       ended: () => {
-        clearTimeout(timer)
+        settle()
         resolve(items)
       },
       failed: (error: CallError) => {
-        clearTimeout(timer)
+        settle()
         connection.failed(line, error)
         if (isInvalidPosition(error)) reject(new InvalidPosition(error.details, { cause: error }))
         else reject(readFailure(error))

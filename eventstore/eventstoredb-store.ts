@@ -119,10 +119,17 @@ const requireOwnStream = (stream: string): void => {
   if (stream.startsWith('$') || stream === logStream) throw new TypeError(`the stream ${stream} is not for events`)
 }
 
+/** In Node since 20; not in the language version that the types are of. */
+interface WithWellFormed {
+  isWellFormed(): boolean
+}
+
 /** What the server would take for its own, and what every reader would stumble over for ever. */
 const requireStorable = (events: readonly NewEvent[]): void => {
   for (const { id, type, text } of events) {
     if (type.startsWith('$')) throw new TypeError(`the type ${type} of event ${id} is the database's own`)
+    // Half a surrogate pair has no bytes, so it would not come back as it was given.
+    if (!(text as unknown as WithWellFormed).isWellFormed()) throw new TypeError(`the text of event ${id} has no UTF-8`)
     try {
       JSON.parse(text)
     } catch (error) {

@@ -103,15 +103,18 @@ async function* feedFrom(source: SubscriptionSource, options: FeedOptions, signa
   // An abort during the wait has nobody listening for it yet.
   if (signal.aborted) return
   const feed = new Feed(source.connection, line, options)
-  const close = () => feed.close()
-  signal.addEventListener('abort', close)
   const stopWatching = watch(feed, options.handled, source)
+  // An abort ends it all at once: a consumer in the middle of a batch may never ask again.
+  const close = () => {
+    stopWatching()
+    feed.close()
+  }
+  signal.addEventListener('abort', close)
   try {
     for (let batch = await feed.next(); batch !== undefined; batch = await feed.next()) yield batch
   } finally {
-    stopWatching()
     signal.removeEventListener('abort', close)
-    feed.close()
+    close()
   }
 }
 

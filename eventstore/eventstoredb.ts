@@ -8,7 +8,7 @@ import shared from '@eventstore/db-client/generated/shared_pb.js'
 import grpc from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import wire from '@eventstore/db-client/generated/streams_pb.js'
 import type { AppendListener, CallError, Line, LogItem, ReadListener, ReadRequest } from './eventstoredb-line.ts'
-import { createConnection, logStream, type Refusal } from './eventstoredb-line.ts'
+import { createConnection, isAnswer, logStream, type Refusal } from './eventstoredb-line.ts'
 import { type EventStoreDbTiming, eventStoreDbTiming, openStore } from './eventstoredb-store.ts'
 import type { EventStoreDbLogger } from './eventstoredb-subscribe.ts'
 import type { Appended, CommandMark, EventStore, ExpectedRevision, NewEvent, RecordedEvent } from './port.ts'
@@ -100,6 +100,7 @@ const listen = <Reply>(
   onEnd: (error: CallError | undefined) => void,
 ): (() => void) => {
   const end = (error: CallError | undefined) => {
+    if (error === undefined || isAnswer(error)) heard()
     if (calls.delete(call)) onEnd(error)
   }
   calls.add(call)
@@ -134,9 +135,8 @@ const listenToRead = (
     if (record !== undefined) listener.item(itemOf(record, request.stream))
   }
   const cancel = listen(call, keeper, onReply, error => {
-    if (error !== undefined) return listener.failed(error)
-    keeper.heard()
-    listener.ended()
+    if (error === undefined) listener.ended()
+    else listener.failed(error)
   })
   return { pause: () => call.pause(), resume: () => call.resume(), cancel }
 }
@@ -231,8 +231,8 @@ const proposedMessage = ({ id, type, text, command }: NewEvent) => {
 
 const outcomeOf = (reply: InstanceType<typeof wire.BatchAppendResp>): Appended | Refusal => {
   const success = reply.getSuccess()
-  if (success === undefined) return refusalOf(reply)
-  const position = success.getPosition()?.getCommitPosition() ?? ''
+  const position = success?.getPosition()?.getCommitPosition()
+  if (success === undefined || position === undefined) return refusalOf(reply)
   return { revision: Number(success.getCurrentRevision()), position: positionOf(BigInt(position)) }
 }
 
@@ -268,8 +268,8 @@ const itemOf = (
   const position = positionOf(BigInt(record.getCommitPosition()))
   const stream = textOf(record.getStreamIdentifier()?.getStreamName_asU8() ?? new Uint8Array())
   const type = record.getMetadataMap().get('type') ?? ''
-  if (stream.startsWith('$') || type.startsWith('$') || (stream === logStream && askedFor !== logStream))
-    return { position }
+  const isOwn = stream === logStream && askedFor !== logStream
+  if (isOwn || stream.startsWith('$') || type.startsWith('$')) return { position }
   const id = record.getId()?.getString() ?? ''
   const text = textOf(record.getData_asU8())
   const revision = Number(record.getStreamRevision())
@@ -281,11 +281,7 @@ const itemOf = (
     const { command } = JSON.parse(textOf(metadata)) as { command?: CommandMark }
     return { position, event: command === undefined ? event : { ...event, command } }
   } catch (error) {
-    throw new CorruptLog(
-      `event ${revision} of ${stream} in EventStoreDB is not JSON: was it written by something else?`,
-      {
-        cause: error,
-      },
-    )
+    const what = `event ${revision} of ${stream} in EventStoreDB`
+    throw new CorruptLog(`${what} is not JSON: was it written by something else?`, { cause: error })
   }
 }

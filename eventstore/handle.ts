@@ -64,6 +64,8 @@ export interface HandleDependencies {
   readonly observe: (events: readonly RecordedEvent[]) => void
   /** Throws when this node must not decide now. */
   readonly guard: () => void
+  /** For tests: waits that pass at once. */
+  readonly delay?: ((milliseconds: number) => Promise<void>) | undefined
   readonly onError: (error: unknown, what: string) => void
 }
 
@@ -82,11 +84,11 @@ export interface Handling {
   whenIdle(): Promise<void>
 }
 
-const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
+const realDelay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
 
 /** Builds the function that runs commands. */
 export const createHandle = (dependencies: HandleDependencies): Handling => {
-  const { store, states } = dependencies
+  const { store, states, delay = realDelay } = dependencies
   const queues = new Map<string, Queue>()
   let snapshotsUnderWay = 0
   let idleListeners: (() => void)[] = []

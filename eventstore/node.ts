@@ -64,6 +64,8 @@ export interface NodeDependencies {
   readonly lookUpSend: (from: UserId, clientMessageId: string, after: Position) => Promise<SentMessage | undefined>
   /** How many events the read models lag, if this process knows. */
   readonly readModelLagEvents: () => number
+  /** For tests: waits before another try that pass at once. */
+  readonly delay?: (milliseconds: number) => Promise<void>
   readonly onError: (error: unknown, what: string) => void
 }
 
@@ -109,7 +111,7 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
     if (freshness.behind) throw new Behind('This server is behind the event log. Try again in a moment.')
   }
 
-  const { handle, counters, whenIdle } = createHandle({ store, states, observe, guard, onError: dependencies.onError })
+  const { handle, counters, whenIdle } = createHandle({ ...dependencies, states, observe, guard })
   const load: Node['load'] = (decider, stream) => states.load(decider, stream)
 
   const isLive = (userId: UserId): boolean | Promise<boolean> => {

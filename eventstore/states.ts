@@ -45,6 +45,8 @@ export const commandsRemembered = 64
 /** Total weight of held states; a small state weighs 1, a group one more per 16 members, any one more per 16 commands. */
 export const heldWeightMax = 200_000
 const commandsPerWeight = 16
+/** States looked at for eviction after one load: no load holds up everybody else. */
+const makeRoomStepsMax = 2_000
 /** Events that may arrive while one state is being read. */
 const loadBufferEventsMax = 10_000
 
@@ -204,8 +206,8 @@ export const createStates = (store: EventStore, options: StatesOptions = {}): St
   }
 
   const makeRoom = () => {
-    // Each pass clears `used` or removes, so two rounds over the map always suffice.
-    let chances = entries.size * 2
+    // Each step clears `used` or removes, so two rounds over the map always suffice; what is left waits for the next load.
+    let chances = Math.min(entries.size * 2, makeRoomStepsMax)
     for (const entry of entries.values()) {
       if (weight <= weightMax || chances-- <= 0) return
       if (entry.used || entry.pins > 0 || entry.loading !== undefined) {

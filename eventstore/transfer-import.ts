@@ -12,7 +12,7 @@ import { BadExport, type ExportedEvent } from './transfer-lines.ts'
 const appendEventsMax = 200
 const appendBytesMost = 921_600
 /** Appends and bytes under way at a time. */
-const appendsInFlightMax = 256
+const appendsInFlightMax = 1_024
 const bytesInFlightMax = 33_554_432
 /** Events whose place is remembered so that a cursor behind them finds it again. */
 const placesMax = 1_000_000

@@ -64,6 +64,7 @@ export const importLog = async (
   let progress: Progress | undefined
   let previous: Position = positionBeforeAll
   for await (const { text, number } of linesOf(input)) {
+    if (!header && isBannerOfNpm(text)) continue
     const line: ExportLine = parseLine(text, number, { isFirst: !header, isAfterEnd: footer !== undefined, previous })
     if (line.kind === 'header') {
       header = line.header
@@ -80,6 +81,9 @@ export const importLog = async (
   progress?.done(writer.events)
   return writer.events
 }
+
+/** `npm run export > file` puts the name of the script above what the script prints, and empty lines around it. */
+const isBannerOfNpm = (text: string): boolean => text === '' || text.startsWith('> ')
 
 const requireWhole = (
   events: number,

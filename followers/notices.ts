@@ -4,9 +4,10 @@
 import type { NotificationBody } from '../domain/conversation/events.ts'
 import { isRejection } from '../domain/decider.ts'
 import type { GroupEvent } from '../domain/group/events.ts'
-import { groupConversationId } from '../domain/ids.ts'
+import { type GroupId, groupConversationId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
+import type { NotifyCommand } from '../eventstore/send.ts'
 import type { Follower } from './runner.ts'
 
 type Notices = {
@@ -34,19 +35,29 @@ const notices: Notices = {
 const bodyOf = (event: RecordedEvent): NotificationBody | undefined =>
   Object.hasOwn(notices, event.type) ? notices[event.type as GroupEvent['type']](event.data as never) : undefined
 
-/** The follower that writes the notification messages. */
-export const noticesFollower = (node: Node): Follower => ({
-  name: 'notices',
-  react: async events => {
-    const told = events.flatMap(event => {
-      const body = bodyOf(event)
-      if (body === undefined) return []
-      const { groupId, at } = event.data as GroupEvent['data']
-      return [node.notify({ conversationId: groupConversationId(groupId), sourceId: event.id, sourceAt: at, body })]
-    })
-    for (const outcome of await Promise.all(told)) {
+/** The follower that writes the notification messages: of one group in the order of its events, of several at once. */
+export const noticesFollower = (node: Node): Follower => {
+  const tell = async (commands: readonly NotifyCommand[]): Promise<void> => {
+    for (const command of commands) {
+      const outcome = await node.notify(command)
       if (isRejection(outcome)) throw new Error(`a notification was refused: ${outcome.rejected}`)
     }
-    return told.length > 0
-  },
-})
+  }
+  return {
+    name: 'notices',
+    react: async events => {
+      const byGroup = new Map<GroupId, NotifyCommand[]>()
+      for (const event of events) {
+        const body = bodyOf(event)
+        if (body === undefined) continue
+        const { groupId, at } = event.data as GroupEvent['data']
+        const command = { conversationId: groupConversationId(groupId), sourceId: event.id, sourceAt: at, body }
+        const others = byGroup.get(groupId)
+        if (others === undefined) byGroup.set(groupId, [command])
+        else others.push(command)
+      }
+      await Promise.all([...byGroup.values()].map(tell))
+      return byGroup.size > 0
+    },
+  }
+}

@@ -1,6 +1,7 @@
 // Owns how a follower walks the log: from its own cursor, in order, at least once. The cursor is an event in the log itself, so
 // that a rebuilt read database never repeats a side effect. What a follower does must bear being done again.
 
+import { isRejection } from '../domain/decider.ts'
 import { follower } from '../domain/follower/follower.ts'
 import { type Position, streamOf } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
@@ -39,11 +40,13 @@ export interface RunningFollower {
 
 const delay = (milliseconds: number, signal: AbortSignal) =>
   new Promise<void>(resolve => {
-    const timer = setTimeout(resolve, milliseconds)
-    signal.addEventListener('abort', () => {
+    const finish = () => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', finish)
       resolve()
-    })
+    }
+    const timer = setTimeout(finish, milliseconds)
+    signal.addEventListener('abort', finish)
   })
 
 /** Starts a follower from its stored cursor; a new one starts at the beginning of the log. */
@@ -68,7 +71,8 @@ export const startFollower = (
   const advance = async () => {
     quietEvents = 0
     const command = { type: 'AdvanceFollower', name, position: counters.position, at: node.clock.now() } as const
-    await node.handle(follower, stream, command, { facts: undefined })
+    const outcome = await node.handle(follower, stream, command, { facts: undefined })
+    if (isRejection(outcome)) throw new Error(`the cursor was refused: ${outcome.rejected}`)
   }
 
   const follow = async () => {
@@ -85,6 +89,7 @@ export const startFollower = (
       // Its own cursor is an event too: storing it for nothing but itself would go on for ever.
       if (did || quietEvents >= quietEventsMax) await advance()
     }
+    if (!signal.aborted) throw new Error('the subscription ended')
   }
 
   const run = async () => {

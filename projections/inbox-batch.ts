@@ -174,9 +174,10 @@ const foldMessage = (touched: Touched, event: Recorded<'MessageSent'>): void => 
     touched.heads.set(conversationId, { lastSeq: data.seq, countable: data.countable, lastAt: data.at })
   }
   if (!counts(data)) return
-  const entry = users?.get(from)
-  if (entry !== undefined) users?.set(from, withOwnMessage(entry, position))
-  else addOwnMessage(touched.own, from, conversationId, position)
+  if (users?.has(from) === true) {
+    const entry = users.get(from)
+    if (entry !== undefined) users.set(from, withOwnMessage(entry, position))
+  } else addOwnMessage(touched.own, from, conversationId, position)
 }
 
 /** Folds the batch over what was loaded for it. */

@@ -77,3 +77,15 @@ export const schedulePurge = (database: Database, logger: Logger): { readonly st
   )
   return { stop: () => void task.destroy() }
 }
+
+/** Deletes what a purge has deleted already: rows that were folded from the log again. */
+export const deletePurged = async (
+  transaction: Transaction,
+  tables: readonly TableName[],
+  before: Instant | null,
+): Promise<void> => {
+  if (before === null) return
+  for (const table of tables.filter(name => Object.hasOwn(tombstoneTables, name))) {
+    await transaction.execute(`delete from "${table}" where removed_at < '${before}'`)
+  }
+}

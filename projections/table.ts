@@ -33,7 +33,7 @@ export const tableOf = <Name extends TableName>(
     key,
     load: statement(
       `${name}-load`,
-      `select t.* from unnest(${arrays(key)}) as k (${key.join(', ')})
+      `select ${names.map(column => `t.${column}`).join(', ')} from unnest(${arrays(key)}) as k (${key.join(', ')})
        join "${name}" t on ${key.map(column => `t.${column} = k.${column}`).join(' and ')}`,
     ),
     write: statement(

@@ -1,17 +1,15 @@
 // Owns the live state of this node: which users it follows, their topics and sockets. Takes the log's events in order, reads
 // what the router needs to know, routes, and performs the actions; remembers them in the ring. Never skips or reorders an event.
 
-import { account } from '../domain/account/account.ts'
-import { group } from '../domain/group/group.ts'
-import { type ConversationId, type Position, type SessionId, streamOf, type UserId } from '../domain/ids.ts'
-import { inbox } from '../domain/inbox/inbox.ts'
+import type { ConversationId, Position, SessionId, UserId } from '../domain/ids.ts'
 import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
-import { session } from '../domain/session/session.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
+import type { Action, RouteFacts } from './actions.ts'
+import { noFacts, readFacts } from './facts.ts'
 import { type CloseName, type CursorPrefix, groupTopic, putFrame, type Topic, userTopic } from './protocol.ts'
 import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
-import { type Action, type ConversationHead, type Need, needsOf, type RouteFacts, route } from './router.ts'
+import { needsOf, route } from './router.ts'
 
 /** What the hub needs of a device's socket. */
 export interface LiveSocket {
@@ -26,6 +24,8 @@ export interface LiveSocket {
 /** A user whom this node follows: while a socket is here, and for the ring's time after. */
 export interface FollowedUser {
   readonly userId: UserId
+  /** Of the newest event routed before this node followed the user. */
+  readonly since: Position
   readonly topics: Set<Topic>
   /** Conversations the user deleted and that have not come back. */
   readonly hidden: Map<ConversationId, ConversationRow>
@@ -35,10 +35,11 @@ export interface FollowedUser {
 
 /** Users remembered after their last socket is gone. */
 export const departedUsersMax = 50_000
-/** Batches that may wait while the router's needs are being read; beyond it the node cuts its sockets. */
+/** Batches that may wait while the router's needs are being read; beyond it the hub starts over. */
 const waitingBatchesMax = 1_000
-/** Messages read back at a time when the head at an event is looked for. */
-const headPageEvents = 50
+/** Waits before what the router needs is read again, doubled each time. */
+const readAgainMsMin = 50
+const readAgainMsMax = 2_000
 
 export interface HubDependencies {
   readonly node: Node
@@ -60,7 +61,11 @@ export interface Hub {
   detach(user: FollowedUser, socket: LiveSocket): void
   sockets(): Iterable<LiveSocket>
   readonly users: number
+  /** Routes nothing more. */
+  close(): void
 }
+
+const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
 
 /** The row of a hidden conversation, as it is when a message brings it back. */
 export const revealFrame = (row: ConversationRow, seq: number, cursor: string): string =>
@@ -85,27 +90,6 @@ export const initialTopics = (userId: UserId, groupIds: readonly string[]): Topi
   ...groupIds.map(groupId => groupTopic(groupId as never)),
 ]
 
-const headBefore = async (
-  node: Node,
-  conversationId: ConversationId,
-  position: Position,
-): Promise<ConversationHead> => {
-  const stream = streamOf.conversation(conversationId)
-  let from: number | 'end' = 'end'
-  for (;;) {
-    const page: readonly RecordedEvent[] = await node.store.read(stream, {
-      from,
-      direction: 'backwards',
-      limit: headPageEvents,
-    })
-    const found = page.find(event => event.position < position)
-    if (found !== undefined) return { seq: found.revision + 1, message: { text: found.text, position: found.position } }
-    const last = page.at(-1)
-    if (last === undefined || last.revision === 0) return { seq: 0, message: undefined }
-    from = last.revision - 1
-  }
-}
-
 /** Starts following the node's events. */
 export const createHub = (dependencies: HubDependencies): Hub => {
   const { node, cursorPrefix, publish } = dependencies
@@ -116,6 +100,10 @@ export const createHub = (dependencies: HubDependencies): Hub => {
   let position = node.position
   const waiting: (readonly RecordedEvent[])[] = []
   let working = false
+  let closed = false
+  /** Counts the times the hub started over: what was being read before is of no use then. */
+  let starts = 0
+  const plainFacts = noFacts(cursorPrefix)
   const routedListeners = new Set<() => void>()
 
   const hide = (user: FollowedUser, row: ConversationRow) => {
@@ -186,10 +174,15 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         if (user !== undefined) hide(user, action.row)
         return
       }
+      case 'clear': {
+        const user = users.get(action.userId)
+        const row = user?.hidden.get(action.conversationId)
+        if (user !== undefined && row !== undefined) hide(user, { ...row, clearedSeq: action.clearedSeq })
+        return
+      }
       case 'cut': {
         for (const socket of [...(users.get(action.userId)?.sockets ?? [])]) {
-          const cut = action.only === undefined ? socket.sessionId !== action.except : socket.sessionId === action.only
-          if (cut) socket.end('ended')
+          if (socket.sessionId === action.sessionId) socket.end('ended')
         }
       }
     }
@@ -205,95 +198,73 @@ export const createHub = (dependencies: HubDependencies): Hub => {
     for (const action of actions) perform(action)
   }
 
-  const routeBatch = async (events: readonly RecordedEvent[], needed: readonly RecordedEvent[]) => {
-    const facts = needed.length === 0 ? noFacts : await readFacts(needed)
-    routeAll(events, facts)
+  const tellRouted = () => {
+    for (const listener of [...routedListeners]) listener()
   }
 
-  const routeAll = (events: readonly RecordedEvent[], facts: (event: RecordedEvent) => RouteFacts) => {
+  /** Nothing of before can be relied on: every device here fetches afresh from the read models. */
+  const startOver = (close: CloseName) => {
+    starts++
+    const sockets = [...users.values()].flatMap(user => [...user.sockets])
+    for (const user of [...users.values()]) forget(user)
+    ring.clear(position)
+    for (const socket of sockets) socket.end(close)
+  }
+
+  const routeAll = (events: readonly RecordedEvent[], factsOf: (event: RecordedEvent) => RouteFacts) => {
     for (const event of events) {
       try {
-        routeOne(event, facts(event))
+        routeOne(event, factsOf(event))
+        position = event.position
       } catch (error) {
-        // An event that cannot be routed must not stop the others; every device here fetches afresh instead.
+        // An event that cannot be routed must not stop the others.
         dependencies.onError(error, `routing ${event.type} at ${event.position}`)
-        cutAll('internal')
+        position = event.position
+        startOver('internal')
       }
-      position = event.position
     }
-    for (const listener of routedListeners) listener()
+    tellRouted()
   }
 
-  const cutAll = (close: CloseName) => {
-    for (const user of users.values()) for (const socket of [...user.sockets]) socket.end(close)
-  }
+  const plain = () => plainFacts
+  const isNeedy = (event: RecordedEvent) => needsOf(event).length > 0
 
-  const emptyFacts: RouteFacts = {
-    cursorPrefix,
-    account: () => account.initial,
-    group: () => group.initial,
-    openSessions: () => [],
-    head: () => ({ seq: 0, message: undefined }),
-    marks: () => inbox.initial,
-  }
-  const noFacts = () => emptyFacts
-
-  const readFacts = async (needed: readonly RecordedEvent[]) => {
-    const heads = new Map<string, ConversationHead>()
-    await Promise.all(
-      needed.flatMap(event =>
-        needsOf(event).map(async need => {
-          const read = await readNeed(need, event)
-          if (need.what === 'head') heads.set(`${need.conversationId} ${event.position}`, read as ConversationHead)
-        }),
-      ),
-    )
-    return (event: RecordedEvent): RouteFacts => ({
-      cursorPrefix,
-      account: userId => node.states.peek<typeof account.initial>(streamOf.account(userId))?.state ?? account.initial,
-      group: groupId => node.states.peek<typeof group.initial>(streamOf.group(groupId))?.state ?? group.initial,
-      openSessions: userId => [
-        ...(node.states.peek<typeof session.initial>(streamOf.session(userId))?.state.open.keys() ?? []),
-      ],
-      head: conversationId => heads.get(`${conversationId} ${event.position}`) ?? { seq: 0, message: undefined },
-      marks: (userId, conversationId) =>
-        node.states.peek<typeof inbox.initial>(streamOf.inbox(userId, conversationId))?.state ?? inbox.initial,
-    })
-  }
-
-  const readNeed = (need: Need, event: RecordedEvent) => {
-    switch (need.what) {
-      case 'account':
-        return node.load(account, streamOf.account(need.userId))
-      case 'group':
-        return node.load(group, streamOf.group(need.groupId))
-      case 'sessions':
-        return node.load(session, streamOf.session(need.userId))
-      case 'marks':
-        return users.has(need.userId) ? node.load(inbox, streamOf.inbox(need.userId, need.conversationId)) : undefined
-      case 'head':
-        return headBefore(node, need.conversationId, event.position)
+  /** Tries until it can be read: without it nothing after it may be routed. Undefined: nobody wants it any more. */
+  const factsFor = async (events: readonly RecordedEvent[]) => {
+    const needy = events.filter(isNeedy)
+    if (needy.length === 0) return plain
+    const startsBefore = starts
+    for (let waitMs = readAgainMsMin; ; waitMs = Math.min(waitMs * 2, readAgainMsMax)) {
+      try {
+        const facts = await readFacts(node, cursorPrefix, needy, userId => users.has(userId))
+        return starts === startsBefore && !closed ? facts : undefined
+      } catch (error) {
+        if (starts !== startsBefore || closed) return undefined
+        dependencies.onError(error, 'reading for the router')
+        await delay(waitMs)
+      }
     }
   }
 
   const work = async () => {
     working = true
-    try {
-      for (let events = waiting.shift(); events !== undefined; events = waiting.shift()) {
-        await routeBatch(
-          events,
-          events.filter(event => needsOf(event).length > 0),
-        )
-      }
-    } finally {
-      working = false
+    for (let events = waiting.shift(); events !== undefined; events = waiting.shift()) {
+      const facts = await factsFor(events)
+      if (facts !== undefined) routeAll(events, facts)
     }
+    working = false
   }
 
   node.onEvents(events => {
-    if (!working && !events.some(event => needsOf(event).length > 0)) return routeAll(events, noFacts)
+    if (closed) return
+    if (!working && !events.some(isNeedy)) return routeAll(events, plain)
     waiting.push(events)
-    if (waiting.length > waitingBatchesMax) cutAll('behind')
+    if (waiting.length > waitingBatchesMax) {
+      waiting.length = 0
+      position = events.at(-1)?.position ?? position
+      startOver('behind')
+      tellRouted()
+    }
     if (!working) work().catch(error => dependencies.onError(error, 'the hub'))
   })
 
@@ -323,7 +294,14 @@ export const createHub = (dependencies: HubDependencies): Hub => {
     follow: (userId, topics, hidden) => {
       const known = users.get(userId)
       if (known !== undefined) return known
-      const user: FollowedUser = { userId, topics: new Set(topics), hidden: new Map(), sockets: new Set(), leftAtMs: 0 }
+      const user: FollowedUser = {
+        userId,
+        since: position,
+        topics: new Set(topics),
+        hidden: new Map(),
+        sockets: new Set(),
+        leftAtMs: 0,
+      }
       users.set(userId, user)
       for (const row of hidden) hide(user, row)
       return user
@@ -341,6 +319,9 @@ export const createHub = (dependencies: HubDependencies): Hub => {
     },
     sockets: function* () {
       for (const user of users.values()) yield* user.sockets
+    },
+    close: () => {
+      closed = true
     },
   }
 }

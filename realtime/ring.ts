@@ -2,8 +2,8 @@
 // Bounded by bytes and age; an index by topic makes a resume cost what it returns, not what the ring holds.
 
 import type { Position } from '../domain/ids.ts'
+import type { Action } from './actions.ts'
 import { type Topic, userTopic } from './protocol.ts'
-import type { Action } from './router.ts'
 
 /** Bytes of frames that the ring may hold; at full load this is less than ringAgeMs. */
 export const ringBytesMax = 128 * 1024 * 1024
@@ -23,6 +23,10 @@ export interface Ring {
   push(position: Position, actions: readonly Action[]): void
   /** Whether every event from `position` on (inclusive) is here. */
   covers(position: Position): boolean
+  /** Whether every event after `position` (exclusive) is here. */
+  coversAfter(position: Position): boolean
+  /** Forgets everything up to a position. */
+  clear(position: Position): void
   /** Entries at or after `position` that touch one of the topics, in log order. */
   entriesFrom(position: Position, topics: Iterable<Topic>): readonly RingEntry[]
   readonly bytes: number
@@ -122,6 +126,14 @@ export const createRing = (
       evict(entry.atMs)
     },
     covers: position => position > forgotten,
+    coversAfter: position => position >= forgotten,
+    clear: position => {
+      byTopic.clear()
+      all.items = []
+      all.first = 0
+      bytes = 0
+      forgotten = position
+    },
     entriesFrom: (position, topics) => {
       const found = new Set<RingEntry>()
       for (const topic of topics) {

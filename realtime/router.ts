@@ -1,18 +1,15 @@
 // Owns who gets what for each event: pure, in log order. An event becomes actions; the hub performs them.
 // What a group's members share is published once; what differs between them goes to each user's own topic only.
 
-import type { Account } from '../domain/account/account.ts'
 import type { MessageSent } from '../domain/conversation/events.ts'
 import type { DomainEvent } from '../domain/decider.ts'
-import type { EventOf, EventType } from '../domain/events.ts'
-import { isEventType } from '../domain/events.ts'
-import type { Group } from '../domain/group/group.ts'
+import { type EventType, isEventType } from '../domain/events.ts'
+import { type Group, roleIn } from '../domain/group/group.ts'
 import {
   type ConversationId,
   conversationParts,
   type GroupId,
   groupConversationId,
-  type Position,
   type SessionId,
   type UserId,
 } from '../domain/ids.ts'
@@ -32,72 +29,8 @@ import {
   tombstoneText,
   userRowOf,
 } from '../domain/rows.ts'
-import {
-  type CursorPrefix,
-  groupTopic,
-  membersTopic,
-  patchFrame,
-  putFrame,
-  removeFrame,
-  type Topic,
-  userTopic,
-} from './protocol.ts'
-
-export type Action =
-  | { readonly do: 'publish'; readonly topic: Topic; readonly frame: string }
-  /** A message frame: a user who hid the conversation gets its row first. */
-  | {
-      readonly do: 'message'
-      readonly topics: readonly Topic[]
-      readonly frame: string
-      readonly conversationId: ConversationId
-      readonly seq: number
-      readonly cursor: string
-    }
-  | { readonly do: 'join'; readonly userId: UserId; readonly topic: Topic }
-  | { readonly do: 'leave'; readonly userId: UserId; readonly topic: Topic }
-  | { readonly do: 'hide'; readonly userId: UserId; readonly row: ConversationRow }
-  /** Cuts the user's sockets: those of one session, or all but one. */
-  | { readonly do: 'cut'; readonly userId: UserId; readonly only?: SessionId; readonly except?: SessionId | null }
-
-/** The newest message of a conversation before an event, in log order. */
-export interface ConversationHead {
-  readonly seq: number
-  /** The message as recorded, to rebuild its wire text. */
-  readonly message: { readonly text: string; readonly position: Position } | undefined
-}
-
-/** What the router may ask; the hub has read it before. States may be ahead of the event: rows carry absolute values, so later
- * frames set the same again. */
-export interface RouteFacts {
-  readonly cursorPrefix: CursorPrefix
-  account(userId: UserId): Account
-  group(groupId: GroupId): Group
-  openSessions(userId: UserId): readonly SessionId[]
-  head(conversationId: ConversationId): ConversationHead
-  marks(userId: UserId, conversationId: ConversationId): InboxMarks
-}
-
-/** What the hub must read before an event can be routed. */
-export type Need =
-  | { readonly what: 'account'; readonly userId: UserId }
-  | { readonly what: 'group'; readonly groupId: GroupId }
-  | { readonly what: 'sessions'; readonly userId: UserId }
-  | { readonly what: 'head'; readonly conversationId: ConversationId }
-  /** Read only for users whom this node follows: nobody else hears of it here. */
-  | { readonly what: 'marks'; readonly userId: UserId; readonly conversationId: ConversationId }
-
-interface Routed<Type extends EventType> {
-  readonly data: EventOf<Type>['data']
-  readonly text: string
-  readonly id: string
-  readonly position: Position
-}
-
-interface Route<Type extends EventType> {
-  readonly needs?: (data: EventOf<Type>['data']) => readonly Need[]
-  readonly actions: (event: Routed<Type>, facts: RouteFacts, cursor: string) => readonly Action[]
-}
+import type { Action, Need, Route, Routed, RouteFacts } from './actions.ts'
+import { groupTopic, membersTopic, patchFrame, putFrame, removeFrame, type Topic, userTopic } from './protocol.ts'
 
 const nothing = { actions: () => [] } as const
 
@@ -302,27 +235,73 @@ const groupDissolved: Route<'GroupDissolved'> = {
 }
 
 const patchMarks =
-  (fields: (data: InboxEvent['data'], facts: RouteFacts) => object) =>
-  ({ data }: { readonly data: InboxEvent['data'] }, facts: RouteFacts, cursor: string): readonly Action[] => [
-    publish(
-      userTopic(data.userId),
-      patchFrame(cursor, 'conversations', data.conversationId, JSON.stringify(fields(data, facts))),
-    ),
-  ]
+  (fields: (marks: InboxMarks) => Partial<ConversationRow>) =>
+  (
+    { data: { userId, conversationId, marks } }: { readonly data: InboxEvent['data'] },
+    _: RouteFacts,
+    cursor: string,
+  ) => [publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, JSON.stringify(fields(marks))))]
 
-const headNeeds = ({ conversationId }: { conversationId: ConversationId }): readonly Need[] => [
-  { what: 'head', conversationId },
+const headNeeds = ({ conversationId }: { conversationId: ConversationId }): readonly Need[] => {
+  const parts = conversationParts(conversationId)
+  const head = { what: 'head', conversationId } as const
+  return parts?.kind === 'group' ? [head, { what: 'group', groupId: parts.groupId }] : [head]
+}
+
+/** Whether the user can see anything newer than a mark set on the newest message they saw: a former member cannot. */
+const seesAfter = ({ userId, conversationId }: InboxEvent['data'], seq: number, facts: RouteFacts): boolean => {
+  const parts = conversationParts(conversationId)
+  const takesPart = parts?.kind !== 'group' || roleIn(facts.group(parts.groupId), userId) !== null
+  return takesPart && facts.head(conversationId).seq > seq
+}
+
+const conversationCleared: Route<'ConversationCleared'> = {
+  needs: headNeeds,
+  actions: ({ data }, facts, cursor) => {
+    const { userId, conversationId, marks } = data
+    const { clearedSeq } = marks
+    const lastMessage = seesAfter(data, clearedSeq, facts) ? undefined : { lastMessage: null }
+    const set = JSON.stringify({ clearedSeq, readSeq: Math.max(marks.readSeq, clearedSeq), ...lastMessage })
+    return [
+      publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, set)),
+      { do: 'clear', userId, conversationId, clearedSeq },
+    ]
+  },
+}
+
+const conversationDeleted: Route<'ConversationDeleted'> = {
+  needs: headNeeds,
+  actions: ({ data }, facts, cursor) => {
+    const { userId, conversationId, marks } = data
+    const { clearedSeq } = marks
+    const readSeq = Math.max(marks.readSeq, clearedSeq)
+    // A message came between the decision and the event: the conversation is back at once.
+    if (seesAfter(data, marks.deletedSeq, facts)) {
+      const set = JSON.stringify({ readSeq, clearedSeq, pinnedAt: null })
+      return [publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, set))]
+    }
+    const kind = conversationParts(conversationId)?.kind ?? 'p2p'
+    const { seq } = facts.head(conversationId)
+    return [
+      publish(userTopic(userId), removeFrame(cursor, 'conversations', conversationId)),
+      { do: 'hide', userId, row: { ...newConversationRow(conversationId, kind, seq), readSeq, clearedSeq } },
+    ]
+  },
+}
+
+const sessionEnded = (userId: UserId, sessionId: SessionId, cursor: string): readonly Action[] => [
+  publish(userTopic(userId), removeFrame(cursor, 'sessions', sessionId)),
+  { do: 'cut', userId, sessionId },
 ]
 
 const passwordChanged: Route<'PasswordChanged'> = {
   needs: ({ userId }) => [{ what: 'sessions', userId }],
-  actions: ({ data: { userId, keptSessionId } }, facts, cursor) => [
-    ...facts
+  actions: ({ data: { userId, keptSessionId, credentialEpoch } }, facts, cursor) =>
+    facts
       .openSessions(userId)
-      .filter(sessionId => sessionId !== keptSessionId)
-      .map(sessionId => publish(userTopic(userId), removeFrame(cursor, 'sessions', sessionId))),
-    { do: 'cut', userId, except: keptSessionId },
-  ],
+      // One who has signed in since the change may be among them already.
+      .filter(session => session.credentialEpoch < credentialEpoch && session.sessionId !== keptSessionId)
+      .flatMap(({ sessionId }) => sessionEnded(userId, sessionId, cursor)),
 }
 
 /** One row an event: a new event does not compile until it says who hears of it. */
@@ -341,10 +320,7 @@ const routes: { readonly [Type in EventType]: Route<Type> } = {
   },
   SessionRefreshed: nothing,
   SessionClosed: {
-    actions: ({ data: { userId, sessionId } }, _facts, cursor) => [
-      publish(userTopic(userId), removeFrame(cursor, 'sessions', sessionId)),
-      { do: 'cut', userId, only: sessionId },
-    ],
+    actions: ({ data: { userId, sessionId } }, _facts, cursor) => sessionEnded(userId, sessionId, cursor),
   },
   UserBlocked: {
     actions: ({ data: { userId, blockedId, at } }, _facts, cursor) => [
@@ -369,35 +345,11 @@ const routes: { readonly [Type in EventType]: Route<Type> } = {
   GroupDissolved: groupDissolved,
   MessageSent: messageSent,
   MessageRecalled: messageRecalled,
-  ConversationRead: { actions: patchMarks(({ marks }) => ({ readSeq: marks.readSeq })) },
-  ConversationPinned: { actions: patchMarks(({ marks }) => ({ pinnedAt: marks.pinnedAt })) },
+  ConversationRead: { actions: patchMarks(({ readSeq, clearedSeq }) => ({ readSeq: Math.max(readSeq, clearedSeq) })) },
+  ConversationPinned: { actions: patchMarks(({ pinnedAt }) => ({ pinnedAt })) },
   ConversationUnpinned: { actions: patchMarks(() => ({ pinnedAt: null })) },
-  ConversationCleared: {
-    needs: headNeeds,
-    actions: patchMarks(({ conversationId, marks: { readSeq, clearedSeq } }, facts) => ({
-      clearedSeq,
-      readSeq: Math.max(readSeq, clearedSeq),
-      ...(facts.head(conversationId).seq <= clearedSeq ? { lastMessage: null } : undefined),
-    })),
-  },
-  ConversationDeleted: {
-    needs: headNeeds,
-    actions: ({ data: { userId, conversationId, marks } }, facts, cursor) => {
-      const kind = conversationParts(conversationId)?.kind ?? 'p2p'
-      const { seq } = facts.head(conversationId)
-      const readSeq = Math.max(marks.readSeq, marks.clearedSeq)
-      // A message came between the decision and the event: the conversation is back at once.
-      if (seq > marks.deletedSeq) {
-        const set = JSON.stringify({ readSeq, clearedSeq: marks.clearedSeq, pinnedAt: null })
-        return [publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, set))]
-      }
-      const row = { ...newConversationRow(conversationId, kind, seq), readSeq, clearedSeq: marks.clearedSeq }
-      return [
-        publish(userTopic(userId), removeFrame(cursor, 'conversations', conversationId)),
-        { do: 'hide', userId, row },
-      ]
-    },
-  },
+  ConversationCleared: conversationCleared,
+  ConversationDeleted: conversationDeleted,
   FollowerAdvanced: nothing,
 }
 

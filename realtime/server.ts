@@ -7,6 +7,7 @@ import type { Rejection } from '../domain/decider.ts'
 import { group } from '../domain/group/group.ts'
 import { type ConversationId, conversationParts, type Position, streamOf, type UserId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
+import type { Device, Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
 import { createHub, type Hub } from './hub.ts'
 import {
   atFrame,
@@ -14,29 +15,23 @@ import {
   type CursorPrefix,
   frameBytesMax,
   groupTopic,
+  helloMsMax,
   idleSecondsMax,
   socketBufferBytesMax,
   typingFrame,
   userTopic,
 } from './protocol.ts'
-import {
-  type Device,
-  DeviceSocket,
-  type Dispatch,
-  type RealtimeCounters,
-  type SocketContext,
-  type SocketData,
-} from './socket.ts'
+import { DeviceSocket } from './socket.ts'
 import { type ReadSnapshot, syncDocument } from './sync.ts'
 
 /** Sockets of one process; more are refused with 503. */
 export const socketsMax = 200_000
 /** Sockets that have not said hello yet. */
 export const unauthenticatedSocketsMax = 20_000
-/** Sockets closed at a time while draining, and the pause between. */
+/** Sockets closed at a time while draining, the pause between, and the slices in which all must be closed. */
 const drainSliceSockets = 200
 const drainPauseMs = 50
-export const drainMsMax = 10_000
+const drainSlicesMax = 100
 
 export interface RealtimeOptions {
   readonly node: Node
@@ -50,6 +45,8 @@ export interface RealtimeOptions {
   /** Origins that browsers may connect from; undefined: any. */
   readonly allowedOrigins: readonly string[] | undefined
   readonly rateLimits: boolean
+  /** For tests: less time for a hello. */
+  readonly helloMs?: number
   readonly onError: (error: unknown, what: string) => void
 }
 
@@ -61,6 +58,11 @@ export interface Realtime {
   sync(userId: UserId, cursor: string | undefined): Promise<string>
   /** Stops listening, closes the sockets in slices with 4503, then whatever is left. */
   close(): Promise<void>
+}
+
+/** The port cannot be had; the message says what to do. */
+export class ListenError extends Error {
+  readonly code = 'port'
 }
 
 const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
@@ -80,7 +82,7 @@ const typingTopic = async (node: Node, from: UserId, conversationId: Conversatio
   return state.blocked.has(from) ? undefined : userTopic(recipient)
 }
 
-/** Starts the server; resolves when it listens. @throws Error when the port is taken */
+/** Starts the server; resolves when it listens. @throws ListenError when the port is taken */
 export const startRealtime = async (options: RealtimeOptions): Promise<Realtime> => {
   const { node } = options
   const app = uWS.App()
@@ -105,6 +107,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     ...options,
     hub,
     counters,
+    helloMs: options.helloMs ?? helloMsMax,
     // All replies of a turn go out together, after its published frames: one write a socket.
     replySoon: socket => {
       if (dirty.push(socket) === 1) setImmediate(flush)
@@ -196,11 +199,12 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
   const close = async () => {
     clearInterval(atTimer)
     uWS.us_listen_socket_close(listening)
-    const untilMs = node.clock.unixMs() + drainMsMax
-    while (open.size > 0 && node.clock.unixMs() < untilMs) {
-      for (const socket of [...open].slice(0, drainSliceSockets)) socket.end('draining')
+    const slice = Math.max(drainSliceSockets, Math.ceil(open.size / drainSlicesMax))
+    for (let slices = 0; open.size > 0 && slices < drainSlicesMax; slices++) {
+      for (const socket of [...open].slice(0, slice)) socket.end('draining')
       await delay(drainPauseMs)
     }
+    hub.close()
     app.close()
   }
 
@@ -230,6 +234,11 @@ const listen = (app: uWS.TemplatedApp, host: string, port: number): Promise<uWS.
     // Exclusive: without it a second server on the same port would silently share it.
     listenExclusively(host, port, exclusivePort, token => {
       if (token) resolve(token)
-      else reject(new Error(`Port ${port} on ${host} is in use or not allowed. Choose another REALTIME_PORT.`))
+      else
+        reject(
+          new ListenError(
+            `Port ${port} on ${host} cannot be opened. Stop the program that uses it, or set REALTIME_PORT to another port.`,
+          ),
+        )
     })
   })

@@ -2,7 +2,7 @@
 // One function serves the socket and GET /v1/sync. Never sends a row that the snapshot's own statement did not authorise.
 
 import type { GroupId, Position, UserId } from '../domain/ids.ts'
-import type { Collection, ConversationRow } from '../domain/rows.ts'
+import type { Collection, ConversationRow, OpenCollection } from '../domain/rows.ts'
 import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore } from './hub.ts'
 import { type CursorPrefix, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
 import type { RingEntry } from './ring.ts'
@@ -28,40 +28,56 @@ export interface SyncSnapshot {
 
 export type ReadSnapshot = (userId: UserId, since: Position | null) => Promise<SyncSnapshot>
 
-/** Where a device's cursor leads: to the ring or the read models from a position, or to a whole sync. */
-export const sinceOf = (cursor: string | undefined, prefix: CursorPrefix, head: Position): Position | null => {
+/** The position in a cursor of this log and these read models; undefined for any other cursor. */
+export const positionIn = (cursor: string | undefined, prefix: CursorPrefix): Position | undefined => {
   const parsed = cursor === undefined ? undefined : parseCursor(cursor)
-  if (parsed === undefined || parsed.prefix !== prefix || parsed.position > head) return null
-  return parsed.position
+  return parsed?.prefix === prefix ? parsed.position : undefined
 }
 
-const rowsFrame = (collection: SyncCollection, items: readonly string[], removed: readonly string[]): string => {
+/** Where a device's cursor leads: to the ring or the read models from a position, or to a whole sync. */
+export const sinceOf = (cursor: string | undefined, prefix: CursorPrefix, head: Position): Position | null => {
+  const position = positionIn(cursor, prefix)
+  return position === undefined || position > head ? null : position
+}
+
+type Held = Collection | OpenCollection
+type Rows = Pick<SyncCollection, 'via'> & { readonly collection: Held }
+
+const rowsFrame = (collection: Rows, items: readonly string[], removed: readonly string[]): string => {
   const gone = removed.length === 0 ? '' : `,"removed":${JSON.stringify(removed)}`
   const via = collection.via === undefined ? '' : `,"via":"${collection.via}"`
   return `{"op":"rows","collection":"${collection.collection}","items":[${items.join(',')}]${gone}${via}}`
 }
 
+/** Room in a piece for what stands around the rows. */
+const pieceFrameBytes = 256
+
 /** The frames of one collection, each at most pieceBytesMax unless a single row is larger. */
-export function* pieces(collection: SyncCollection): Generator<string> {
+export function* pieces(collection: Rows & Pick<SyncCollection, 'items' | 'removed'>): Generator<string> {
   let items: string[] = []
+  let removed: string[] = []
   let bytes = 0
-  let removed = collection.removed
+  const isFull = (size: number) => bytes > 0 && bytes + size > pieceBytesMax - pieceFrameBytes
+  const cut = () => {
+    const frame = rowsFrame(collection, items, removed)
+    items = []
+    removed = []
+    bytes = 0
+    return frame
+  }
   for (const item of collection.items) {
     const size = Buffer.byteLength(item) + 1
-    if (items.length > 0 && bytes + size > pieceBytesMax - 256) {
-      yield rowsFrame(collection, items, [])
-      items = []
-      bytes = 0
-    }
+    if (isFull(size)) yield cut()
     items.push(item)
     bytes += size
   }
-  const removedPerPiece = 500
-  while (removed.length > removedPerPiece) {
-    yield rowsFrame(collection, [], removed.slice(0, removedPerPiece))
-    removed = removed.slice(removedPerPiece)
+  for (const id of collection.removed) {
+    const size = Buffer.byteLength(JSON.stringify(id)) + 1
+    if (isFull(size)) yield cut()
+    removed.push(id)
+    bytes += size
   }
-  if (items.length > 0 || removed.length > 0) yield rowsFrame(collection, items, removed)
+  if (bytes > 0) yield cut()
 }
 
 /** A snapshot since a position, or the whole when that is too long ago. */
@@ -92,14 +108,15 @@ export const syncDocument = async (
 
 /** What one user has to hear again from the ring: walks the entries with the user's topics as they were and change. */
 export interface Replay {
-  /** Frames of everything routed since the last call, in order. */
-  next(): string[]
+  /** Frames of everything routed since the last call, in order; undefined when the ring has lost some of it. */
+  next(): string[] | undefined
   readonly user: FollowedUser
 }
 
 /** Replays from the ring for a user this node already follows; undefined when the ring does not reach back. */
 export const replayFollowed = (hub: Hub, user: FollowedUser, since: Position): Replay | undefined => {
-  if (!hub.ring.covers(since)) return undefined
+  // What brought hidden conversations back stands in the ring only since this node follows the user.
+  if (since < user.since || !hub.ring.covers(since)) return undefined
   const own = hub.ring.entriesFrom(since, initialTopics(user.userId, []))
   return replayFrom(hub, user, since, topicsBefore(user.topics, user.userId, own), new Map())
 }
@@ -107,13 +124,12 @@ export const replayFollowed = (hub: Hub, user: FollowedUser, since: Position): R
 /** Replays what came after a snapshot; undefined when the ring does not reach back to it. */
 export const replaySnapshot = (hub: Hub, userId: UserId, snapshot: SyncSnapshot): Replay | undefined => {
   const after = snapshot.position
-  if (after < hub.position && !hub.ring.covers(after)) return undefined
-  const known = hub.followed(userId)
+  if (!hub.ring.coversAfter(after)) return undefined
   const topics = new Set(initialTopics(userId, snapshot.groupIds))
   const hidden = new Map(snapshot.hidden.map(row => [row.conversationId as string, row]))
-  const user = known ?? followAfter(hub, userId, snapshot, topics, hidden)
-  // For a user followed already the ring has the rows that come back; for another they are made here.
-  return replayFrom(hub, user, after, topics, known === undefined ? hidden : new Map(), after)
+  const user = hub.followed(userId) ?? followAfter(hub, userId, snapshot, topics, hidden)
+  // A row that comes back may stand in the ring as well: a device that gets it twice holds the same.
+  return replayFrom(hub, user, after, topics, hidden, after)
 }
 
 /** Follows a user from a snapshot: topics and hidden conversations as the ring's later events leave them. */
@@ -175,12 +191,19 @@ const walk = (
       case 'hide':
         if (action.userId === userId) hidden.set(action.row.conversationId, action.row)
         break
+      case 'clear': {
+        const row = hidden.get(action.conversationId)
+        if (action.userId !== userId || row === undefined) break
+        hidden.set(action.conversationId, { ...row, clearedSeq: action.clearedSeq })
+        break
+      }
       case 'cut':
         break
     }
   }
 }
 
+/** @param after the position whose own entry is not to be replayed */
 const replayFrom = (
   hub: Hub,
   user: FollowedUser,
@@ -190,15 +213,21 @@ const replayFrom = (
   after?: Position,
 ): Replay => {
   let doneIndex = -1
+  /** Everything up to here was walked; undefined before the first call. */
+  let walkedTo = after
   return {
     user,
     next: () => {
+      const { ring } = hub
+      // A slow device may take longer than the ring holds what it still has to hear.
+      if (walkedTo === undefined ? !ring.covers(from) : !ring.coversAfter(walkedTo)) return undefined
       const frames: string[] = []
-      for (const entry of entriesOf(hub, user.userId, from, topics)) {
+      for (const entry of entriesOf(hub, user.userId, walkedTo ?? from, topics)) {
         if (entry.index <= doneIndex || (after !== undefined && entry.position <= after)) continue
         walk(entry, user.userId, topics, hidden, frame => frames.push(frame))
         doneIndex = entry.index
       }
+      walkedTo = hub.position
       return frames
     },
   }

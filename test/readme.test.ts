@@ -1,5 +1,5 @@
 // Owns the proof that the chat in README.md works as pasted: its blocks are typed into real shells against a real server.
-// Only the ports and the name of the file in /tmp are other ones.
+// Only the ports and the name of the file in /tmp are other ones. Runs on Postgres as well where TEST_DATABASE_URL names one.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -67,8 +67,15 @@ const hasCurl = () => {
 
 const blocks = namedBlocks().filter(({ name }) => /^(alice|bob)\b/.test(name))
 
+const databases: readonly { readonly name: string; readonly environment: Readonly<Record<string, string>> }[] = [
+  { name: 'embedded stores', environment: {} },
+  ...(process.env.TEST_DATABASE_URL === undefined
+    ? []
+    : [{ name: 'postgres', environment: { DATABASE_URL: process.env.TEST_DATABASE_URL } }]),
+]
+
 // Without curl nobody can paste these commands either.
-describe.skipIf(!hasCurl())('the chat in README.md', () => {
+describe.skipIf(!hasCurl()).each(databases)('the chat in README.md, on $name,', ({ environment }) => {
   let folder: string
   let server: ServerProcess
   const shells: { bob?: Shell; alice?: Shell } = {}
@@ -94,7 +101,7 @@ describe.skipIf(!hasCurl())('the chat in README.md', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ledgerline-readme-'))
-    server = await startServerProcess({ environment: { DATA_DIR: join(folder, 'data') } })
+    server = await startServerProcess({ environment: { ...environment, DATA_DIR: join(folder, 'data') } })
   })
 
   afterAll(async () => {

@@ -224,7 +224,7 @@ describe('README.md', () => {
   test('names only scripts that exist', () => {
     const text = readFileSync(join(projectRoot, 'README.md'), 'utf8')
     const { scripts } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'))
-    const named = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name ?? '')
+    const named = [...text.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map(([, name]) => name ?? '')
     expect(named.filter(name => !Object.hasOwn(scripts, name))).toEqual([])
   })
 
@@ -237,10 +237,12 @@ describe('README.md', () => {
 
 describe('the sources', () => {
   test('open with a comment of up to six lines that says what the file owns', () => {
-    const found = breaches(sources, ({ text }) => {
+    const found = breaches(sources, ({ text, room }) => {
       const lines = text.replace(/^#!.*\n/, '').split('\n')
       const length = lines.findIndex(line => !line.startsWith('//'))
-      return length >= 1 && length <= 6 ? [] : [`${length} lines`]
+      // A bench says there as well what it should come to, reckoned before it was measured.
+      const most = room === 'bench' ? 12 : 6
+      return length >= 1 && length <= most ? [] : [`${length} lines`]
     })
     expect(found).toEqual([])
   })

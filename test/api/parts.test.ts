@@ -345,7 +345,17 @@ describe('fields', () => {
       expect(userId.safeParse(bad).success, bad).toBe(false)
     }
     expect(userId.safeParse('me').success).toBe(true)
-    for (const bad of ['', 'p2p:a', 'p2p:a:b:c', 'p2p::b', 'group:', 'group:$$', 'group:../x', 'x:a', `group:${'a'.repeat(65)}`]) {
+    for (const bad of [
+      '',
+      'p2p:a',
+      'p2p:a:b:c',
+      'p2p::b',
+      'group:',
+      'group:$$',
+      'group:../x',
+      'x:a',
+      `group:${'a'.repeat(65)}`,
+    ]) {
       expect(conversationId.safeParse(bad).success, bad).toBe(false)
     }
   })

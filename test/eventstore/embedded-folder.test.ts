@@ -3,7 +3,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -282,6 +282,24 @@ test('a full disk refuses appends as unavailable, writes none of them by half, a
     position: positionOf(written + 2),
   })
   expect((await walkLog(store, head)).map(event => event.stream)).toEqual(['account-full', 'account-full', 'account-a'])
+})
+
+test('a log cannot be made on a full disk, and can be made as soon as there is room', async context => {
+  const disk = await smallDisk(1)
+  if (!disk) return context.skip('mounting a file system needs privileges')
+  for (const freeBytes of [0, 4_096, 12_288, 20_480, 32_768, 65_536, 126_976]) {
+    const dataDir = join(disk, `free-${freeBytes}`)
+    await mkdir(join(dataDir, 'log'), { recursive: true })
+    const ballast = join(disk, 'ballast')
+    await writeFile(ballast, Buffer.alloc(2_000_000)).catch(() => undefined)
+    const { size } = await stat(ballast)
+    await truncate(ballast, size - (size % 4_096) - freeBytes)
+    expect(await failureOf(() => openEmbeddedStore({ dataDir }))).toBeInstanceOf(Unavailable)
+    await rm(ballast)
+    const store = await openStore(dataDir)
+    expect(await store.append('account-a', newEvents(1), 'none')).toEqual({ revision: 0, position: positionOf(1) })
+    await store.close()
+  }
 })
 
 test('subscriptions live through a failed commit and hear only what was written', async context => {

@@ -1,10 +1,12 @@
 // Owns the proof of what only the embedded event store promises: positions, group commit, shared objects, what it keeps.
 // The rules of the port are in test/contract; the folder, damage and full disks in embedded-folder.test.ts.
 
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { commitStalledMs } from '../../eventstore/embedded.ts'
 import { indexGatheredMax } from '../../eventstore/embedded-index.ts'
+import { EmbeddedLog } from '../../eventstore/embedded-log.ts'
 import type { EventStore, NewEvent, RecordedEvent } from '../../eventstore/port.ts'
-import { positionBeforeAll, positionOf, readEventsMax, Unavailable } from '../../eventstore/port.ts'
+import { positionBeforeAll, positionOf, readEventsMax, Unavailable, UnknownOutcome } from '../../eventstore/port.ts'
 import { collect, failureOf, newEvent, newEvents, readStream, recorded, walkLog } from '../contract/fixture.ts'
 import { newFolder, openStore } from './embedded-folders.ts'
 
@@ -211,4 +213,39 @@ test('large events share commits with small ones and come back whole', async () 
   }
   const streams = large.map((_, number) => `account-${number}`)
   expect(await collect(store, 'start', 80, streams)).toHaveLength(80)
+})
+
+test('a disk that does not answer leaves the outcome unknown and refuses more; when it answers, all goes on', async () => {
+  const store = await openStore(await newFolder())
+  const { next } = await waitingSubscriber(store)
+  const write = EmbeddedLog.prototype.write
+  let answer: () => void = () => undefined
+  const answered = new Promise<void>(resolve => {
+    answer = resolve
+  })
+  const stalled = vi.spyOn(EmbeddedLog.prototype, 'write').mockImplementationOnce(async function (
+    this: EmbeddedLog,
+    batch,
+  ) {
+    await answered
+    await write.call(this, batch)
+  })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => {
+    vi.useRealTimers()
+    stalled.mockRestore()
+  })
+  const events = newEvents(1)
+  const first = failureOf(() => store.append('account-a', events, 'none'))
+  await new Promise(resolve => setImmediate(resolve))
+  const second = failureOf(() => store.append('account-b', newEvents(1), 'none'))
+  vi.advanceTimersByTime(commitStalledMs)
+  vi.useRealTimers()
+  expect(await first).toBeInstanceOf(UnknownOutcome)
+  expect(await second).toBeInstanceOf(Unavailable)
+  expect(await failureOf(() => store.append('account-c', newEvents(1), 'none'))).toBeInstanceOf(Unavailable)
+  answer()
+  expect((await next).value).toMatchObject([{ stream: 'account-a', position: positionOf(1) }])
+  expect(await store.append('account-a', events, 'none')).toEqual({ revision: 0, position: positionOf(1) })
+  expect(await store.append('account-b', newEvents(1), 'none')).toEqual({ revision: 0, position: positionOf(2) })
 })

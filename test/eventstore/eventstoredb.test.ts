@@ -1,9 +1,13 @@
 // Owns what the contract cannot say of appends and reads on EventStoreDB: how they bear a server that dies, freezes, falls
 // silent or is not there yet. Each test has its own stand-in server; times are short, so that deadlines are seen to hold.
 
+import { execFile } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { openEventStoreDb } from '../../eventstore/eventstoredb.ts'
+import { eventStoreDbTiming } from '../../eventstore/eventstoredb-store.ts'
 import type { EventStore, NewEvent } from '../../eventstore/port.ts'
 import { CorruptLog, Unavailable, UnknownOutcome } from '../../eventstore/port.ts'
 import { anyPosition, failureOf, newEvent, newEvents, readStream, recorded } from '../contract/fixture.ts'
@@ -186,7 +190,7 @@ test(
 test(
   'hundreds of reads at once are all answered, and no call is left open',
   withStandIn(async ({ server, open }) => {
-    const store = await open()
+    const store = await open(eventStoreDbTiming)
     const events = newEvents(20)
     await store.append('account-a', events, 'none')
     const pages = await Promise.all(Array.from({ length: 500 }, () => readStream(store, 'account-a')))
@@ -225,10 +229,30 @@ test(
   }),
 )
 
+/** What a process does that opens the log, follows it, writes to it, closes it, and then has nothing more to do. */
+const shortLife = (url: string) => `
+  import { openEventStoreDb } from './eventstore/eventstoredb.ts'
+  const store = await openEventStoreDb({ url: '${url}' })
+  const following = store.subscribe({ from: 'start', signal: new AbortController().signal })
+  const first = following[Symbol.asyncIterator]().next()
+  await store.append('account-a', [${JSON.stringify(newEvent())}], 'none')
+  await first
+  await store.close()
+`
+
+test(
+  'a process ends by itself once its store is closed',
+  withStandIn(async ({ server }) => {
+    const program = ['--import', 'tsx', '--input-type=module', '-e', shortLife(server.url)]
+    // Rejects for any exit code but 0, as after an unhandled rejection.
+    await promisify(execFile)(process.execPath, program, { cwd: join(import.meta.dirname, '../..') })
+  }),
+)
+
 test(
   'of many that open a new log at once all get the same id',
   withStandIn(async ({ open }) => {
-    const stores = await Promise.all(Array.from({ length: 6 }, open))
+    const stores = await Promise.all(Array.from({ length: 6 }, () => open()))
     const ids = new Set(stores.map(store => store.logId))
     expect(ids.size).toBe(1)
     expect([...ids][0]).toMatch(/^[0-9a-f-]{36}$/)
@@ -248,6 +272,7 @@ test(
       ['ledgerline-log', newEvent()],
       ['account-a', newEvent({ type: '$metadata' })],
       ['account-a', newEvent({ text: '{"open":' })],
+      ['account-a', newEvent({ text: '{"half":"\ud83d"}' })],
     ] as const) {
       expect(await failureOf(() => store.append(name, [event], 'none'))).toBeInstanceOf(TypeError)
     }

@@ -263,6 +263,20 @@ test('the commands move a log from one folder to another, with progress on stder
   expect(await walkLog(await openStore(to), 'start')).toEqual(events)
 }, 30_000)
 
+test('what npm prints above the output of a script does not spoil an export', async () => {
+  const source = await newStore()
+  await source.append('account-1', newEvents(2), 'none')
+  const banner = '\n> ledgerline@0.1.0 export\n> tsx eventstore/transfer-command.ts export\n\n'
+  const target = await newStore()
+  expect(await importLog(target, bytesOf(banner + (await exported(source))), quiet)).toBe(2)
+  expect(await walkLog(target, 'start')).toEqual(await walkLog(source, 'start'))
+  const [header] = (await exported(source)).split('\n')
+  expect(await failureOf(importLog(await newStore(), bytesOf(`${header}\n> late\n`), quiet))).toBeInstanceOf(BadExport)
+  expect(await failureOf(importLog(await newStore(), bytesOf(banner), quiet))).toMatchObject({
+    message: 'the input is empty',
+  })
+})
+
 test('the commands fail with a message and an exit code, and make no folder for a wrong DATA_DIR', async () => {
   const folder = await newFolder()
   const missing = join(folder, 'missing')

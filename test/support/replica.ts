@@ -172,12 +172,7 @@ export class Replica {
     const held = this.collection(name).get(id)
     if (name === 'messages' && set.recalled !== undefined) this.#recall(id, set, held)
     if (held === undefined) return
-    const row: Record<string, unknown> = { ...held, ...set }
-    if (name === 'messages') {
-      // `ext: null` takes the field away; `counts` serves devices that do not hold the message.
-      if (row.ext === null) delete row.ext
-    }
-    this.#store(name, id, row)
+    this.#store(name, id, { ...held, ...set })
     if (name === 'conversations' && set.readSeq !== undefined) this.#recount(id)
   }
 
@@ -208,23 +203,38 @@ export class Replica {
   }
 }
 
-/** What differs between two replicas, on what both must hold; empty when they have converged. Messages: the seqs both hold. */
-export const differences = (one: Replica, other: Replica): string[] => {
+/**
+ * What differs between two replicas, on what both must hold; empty when they have converged. Messages: the seqs both hold.
+ * @param left conversations of groups that the user was out of for some time: no frame told of what was recalled meanwhile,
+ * so messages that one side knows as recalled are left out there, and so is what is derived from them
+ */
+export const differences = (one: Replica, other: Replica, left: ReadonlySet<string> = new Set()): string[] => {
   const names = new Set([...one.collections.keys(), ...other.collections.keys()])
   return [...names].flatMap(name => {
     // Members come on request only: a fresh device has not asked.
     if (name === 'members') return []
-    const left = one.collection(name)
-    const right = other.collection(name)
-    const ids = new Set([...left.keys(), ...right.keys()])
-    return [...ids].flatMap(id => {
-      const a = left.get(id)
-      const b = right.get(id)
+    const ours = one.collection(name)
+    const theirs = other.collection(name)
+    return [...new Set([...ours.keys(), ...theirs.keys()])].flatMap(id => {
+      let [a, b] = [ours.get(id), theirs.get(id)]
       if (name === 'messages' && (a === undefined || b === undefined)) return []
-      const [textA, textB] = [canonical(a), canonical(b)]
-      return textA === textB ? [] : [`${name} ${id}: ${textA} / ${textB}`]
+      if (left.has(String((a ?? b)?.conversationId))) {
+        if (name === 'messages' && (a?.recalled ?? b?.recalled) !== undefined) return []
+        if (name === 'conversations') [a, b] = [a, b].map(row => row && { ...row, lastMessage: null, unread: 0 })
+      }
+      const difference = rowDifference(a, b)
+      return difference === undefined ? [] : [`${name} ${id}: ${difference}`]
     })
   })
+}
+
+/** The fields in which two rows differ, or the one that is there alone; undefined when they are the same. */
+export const rowDifference = (one: Row | undefined, other: Row | undefined): string | undefined => {
+  if (canonical(one) === canonical(other)) return undefined
+  if (one === undefined || other === undefined) return `${canonical(one)} / ${canonical(other)}`
+  const names = Object.keys({ ...one, ...other })
+  const differing = names.filter(name => canonical(one[name]) !== canonical(other[name]))
+  return differing.map(name => `${name} ${canonical(one[name])} / ${canonical(other[name])}`).join(', ')
 }
 
 /** JSON text with sorted keys, so that only values are compared. */

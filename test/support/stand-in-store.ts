@@ -26,15 +26,15 @@ export const shortTiming: EventStoreDbTiming = {
 
 export interface StandInContext {
   readonly server: StandIn
-  readonly open: () => Promise<EventStore>
+  readonly open: (timing?: Partial<EventStoreDbTiming>) => Promise<EventStore>
 }
 
 /** Runs a test body with a server of its own; whatever it opened is closed after it. */
 export const withStandIn = (body: (context: StandInContext) => Promise<void>) => async () => {
   const server = await StandIn.start()
   const opened: EventStore[] = []
-  const open = async () => {
-    const store = await openEventStoreDb({ url: server.url, timing: shortTiming })
+  const open = async (timing: Partial<EventStoreDbTiming> = {}) => {
+    const store = await openEventStoreDb({ url: server.url, timing: { ...shortTiming, ...timing } })
     opened.push(store)
     return store
   }

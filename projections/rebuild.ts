@@ -1,0 +1,243 @@
+// Owns making read models anew from the log beside the ones that serve: fold into shadow tables, catch up, swap in one
+// transaction. Rebuilt rows are the live ones, row for row. Interrupted, it leaves the serving tables as they were.
+
+import type { Logger } from 'pino'
+import type { Position } from '../domain/ids.ts'
+import { type EventStore, positionBeforeAll, type RecordedEvent, readEventsMax } from '../eventstore/port.ts'
+import { advanceCheckpoint, doubtAbout, loadCheckpoint, startOver, takeCheckpoint } from './checkpoint.ts'
+import { type Database, type Session, statement, type Transaction } from './database.ts'
+import type { Projection, ProjectionName } from './projection.ts'
+import { applyEvents, projections } from './projections.ts'
+import { deletePurged } from './purge.ts'
+import type { CheckpointTable, TableName } from './schema.ts'
+import { aimAtShadows, finishShadows, makeShadows, swapShadows } from './shadow.ts'
+
+/** Events in one transaction. On PGlite, which has one session, queries wait for it, so it is short there. */
+const batchEventsOn = { postgres: 20_000, pglite: 2_000 } as const
+/** The last stretch is folded while nobody else may write: the swap is tried once no more than this is left. */
+const lastStretchEventsMax = 2_000
+/** Rounds of catching up before the swap is tried with more than that left. */
+const catchUpRoundsMax = 20
+/** The swap gives way to queries that take long, and tries again. */
+const swapTriesMax = 20
+
+export interface RebuildProgress {
+  readonly events: number
+  readonly position: Position
+  /** Where it is going; it moves on while others write. */
+  readonly target: Position
+}
+
+export interface RebuildOptions {
+  readonly onProgress?: (progress: RebuildProgress) => void
+  readonly signal?: AbortSignal
+  readonly logger?: Logger
+}
+
+export interface Rebuilt {
+  readonly events: number
+  readonly seconds: number
+  readonly tables: readonly TableName[]
+  readonly position: Position
+}
+
+/** The rebuild cannot be done as it was asked for; the message says what to do. */
+export class RebuildRefused extends Error {
+  readonly code = 'rebuild-refused'
+}
+
+/** These projections and those whose tables they read, in the order they are applied. */
+export const withWhatTheyRead = (names: readonly ProjectionName[]): readonly Projection[] => {
+  const wanted = new Set<ProjectionName>()
+  const want = (name: ProjectionName) => {
+    if (wanted.has(name)) return
+    wanted.add(name)
+    for (const read of projections.find(projection => projection.name === name)?.reads ?? []) want(read)
+  }
+  for (const name of names) want(name)
+  return projections.filter(({ name }) => wanted.has(name))
+}
+
+const lead = statement(
+  'rebuild-lead',
+  "select pg_try_advisory_lock(hashtextextended('read-models-rebuild', 0)) as leads",
+)
+const unlead = statement(
+  'rebuild-unlead',
+  "select pg_advisory_unlock(hashtextextended('read-models-rebuild', 0)) as done",
+)
+
+const isLockTimeout = (error: unknown): boolean => (error as { code?: string }).code === '55P03'
+
+/** Walks the log from a position, the next page under way while one is folded. */
+const readerFrom = (store: EventStore, after: Position) => {
+  let last = after
+  let next: Promise<readonly RecordedEvent[]> | undefined
+  const page = () => {
+    const from = last === positionBeforeAll ? 'start' : last
+    const reading = store.readAll({ from, direction: 'forwards', limit: readEventsMax })
+    // Awaited by the next call; until then its failure is nobody's.
+    reading.catch(() => {})
+    return reading
+  }
+  /** About so many events, none after `until`; empty at the end. */
+  return async (eventsMax: number, until: Position): Promise<readonly RecordedEvent[]> => {
+    const events: RecordedEvent[] = []
+    while (events.length < eventsMax && last < until) {
+      const read = await (next ?? page())
+      next = undefined
+      const news = read.filter(({ position }) => position > last && position <= until)
+      const newest = news.at(-1)
+      if (newest === undefined) break
+      for (const event of news) events.push(event)
+      last = newest.position
+      if (read.length === readEventsMax && newest === read.at(-1)) next = page()
+    }
+    return events
+  }
+}
+
+interface Rebuild {
+  readonly session: Session
+  readonly store: EventStore
+  readonly chosen: readonly Projection[]
+  readonly tables: readonly TableName[]
+  readonly read: ReturnType<typeof readerFrom>
+  readonly batchEvents: number
+  readonly options: RebuildOptions
+  position: Position
+  events: number
+}
+
+const foldStretch = async (
+  rebuild: Rebuild,
+  transaction: Transaction,
+  events: readonly RecordedEvent[],
+): Promise<void> => {
+  await aimAtShadows(transaction)
+  await applyEvents(transaction, events, rebuild.chosen)
+}
+
+/** Folds up to a position. */
+const foldTo = async (rebuild: Rebuild, target: Position): Promise<void> => {
+  const { session, read, batchEvents, options } = rebuild
+  let next = read(batchEvents, target)
+  while (true) {
+    options.signal?.throwIfAborted()
+    const events = await next
+    const last = events.at(-1)
+    if (last === undefined) break
+    const folding = session.transaction(async transaction => {
+      // What is lost in a crash is folded again anyway.
+      await transaction.execute('set local synchronous_commit = off')
+      await foldStretch(rebuild, transaction, events)
+    })
+    next = read(batchEvents, target)
+    next.catch(() => {})
+    await folding
+    rebuild.position = last.position
+    rebuild.events += events.length
+    options.onProgress?.({ events: rebuild.events, position: last.position, target })
+  }
+}
+
+/** The last stretch and the swap, while nobody else can write. False: some query held a table too long. */
+const swap = async (rebuild: Rebuild): Promise<boolean> => {
+  const { session, store, tables } = rebuild
+  const fold = async (transaction: Transaction, checkpoint: CheckpointTable) => {
+    if (checkpoint.log_id !== store.logId)
+      throw new RebuildRefused('The read models were changed meanwhile. Try again.')
+    // Not the walking reader: what it has read is lost when the swap has to be tried again.
+    const read = readerFrom(store, rebuild.position)
+    for (;;) {
+      const events = await read(rebuild.batchEvents, checkpoint.position)
+      if (events.length === 0) break
+      await foldStretch(rebuild, transaction, events)
+    }
+    await aimAtShadows(transaction)
+    await deletePurged(transaction, tables, checkpoint.purged_before)
+  }
+  try {
+    await session.transaction(async transaction => {
+      const checkpoint = await takeCheckpoint(transaction)
+      if (checkpoint === undefined) throw new RebuildRefused('The read models were emptied meanwhile. Try again.')
+      await fold(transaction, checkpoint)
+      if (checkpoint.position < rebuild.position) await advanceCheckpoint(transaction, rebuild.position)
+      else rebuild.position = checkpoint.position
+      await swapShadows(transaction, tables)
+    })
+    return true
+  } catch (error) {
+    if (isLockTimeout(error)) return false
+    throw error
+  }
+}
+
+/** Where the serving tables are. Only all of them together can be brought to another log's rows. */
+const prepare = async (session: Session, store: EventStore, isAll: boolean): Promise<void> => {
+  const doubt = doubtAbout(await loadCheckpoint(session), { logId: store.logId, head: await store.head() })
+  if (doubt === undefined) return
+  if (!isAll)
+    throw new RebuildRefused(`The read models cannot be rebuilt one by one, because ${doubt}. Rebuild all of them.`)
+  await session.transaction(transaction => startOver(transaction, store.logId))
+}
+
+const catchUp = async (rebuild: Rebuild, isAll: boolean): Promise<void> => {
+  const { session, store } = rebuild
+  for (let round = 0; round < catchUpRoundsMax; round++) {
+    const live = (await loadCheckpoint(session))?.position ?? positionBeforeAll
+    const target = isAll ? await store.head() : live
+    const before = rebuild.events
+    await foldTo(rebuild, target)
+    if (rebuild.events - before <= lastStretchEventsMax && round > 0) return
+  }
+}
+
+/**
+ * Makes the tables of these projections, and of those they read, anew from the log, while the old ones serve.
+ * The runner may go on meanwhile. @throws RebuildRefused, what the store or the database throws, the signal's reason
+ */
+export const rebuild = async (
+  database: Database,
+  store: EventStore,
+  names: readonly ProjectionName[] | 'all',
+  options: RebuildOptions = {},
+): Promise<Rebuilt> => {
+  const startedMs = performance.now()
+  const isAll = names === 'all'
+  const chosen = isAll ? projections : withWhatTheyRead(names)
+  const tables = chosen.flatMap(projection => projection.tables)
+  const indexesAtOnce = database.kind === 'pglite'
+  const session = await database.session()
+  try {
+    const [answer] = await session.query<{ leads: boolean }>(lead)
+    if (answer?.leads !== true) throw new RebuildRefused('Another rebuild is running. Wait for its end.')
+    await prepare(session, store, isAll)
+    await makeShadows(session, tables, indexesAtOnce)
+    const rebuild: Rebuild = {
+      session,
+      store,
+      chosen,
+      tables,
+      read: readerFrom(store, positionBeforeAll),
+      batchEvents: batchEventsOn[database.kind],
+      options,
+      position: positionBeforeAll,
+      events: 0,
+    }
+    await catchUp(rebuild, isAll)
+    await finishShadows(session, tables, indexesAtOnce)
+    await catchUp(rebuild, isAll)
+    for (let tries = 1; !(await swap(rebuild)); tries++) {
+      options.logger?.warn({ tries }, 'rebuild: the swap waits for long queries on the read models')
+      if (tries === swapTriesMax)
+        throw new RebuildRefused('Long queries kept the tables from being swapped. Try again later.')
+      await catchUp(rebuild, isAll)
+    }
+    const seconds = (performance.now() - startedMs) / 1_000
+    return { events: rebuild.events, seconds, tables, position: rebuild.position }
+  } finally {
+    await session.query(unlead).catch(() => [])
+    await session.release()
+  }
+}

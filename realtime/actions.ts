@@ -1,0 +1,73 @@
+// Owns the words between router, hub and ring: what can be done for an event, and what must be known before. Types only.
+
+import type { Account } from '../domain/account/account.ts'
+import type { EventOf, EventType } from '../domain/events.ts'
+import type { Group } from '../domain/group/group.ts'
+import type { ConversationId, GroupId, Position, SessionId, UserId } from '../domain/ids.ts'
+import type { InboxMarks } from '../domain/inbox/events.ts'
+import type { ConversationRow } from '../domain/rows.ts'
+import type { OpenSession } from '../domain/session/session.ts'
+import type { CursorPrefix, Topic } from './protocol.ts'
+
+export type Action =
+  | { readonly do: 'publish'; readonly topic: Topic; readonly frame: string }
+  /** A message frame: a user who hid the conversation gets its row first. */
+  | {
+      readonly do: 'message'
+      readonly topics: readonly Topic[]
+      readonly frame: string
+      readonly conversationId: ConversationId
+      readonly seq: number
+      readonly cursor: string
+    }
+  | { readonly do: 'join'; readonly userId: UserId; readonly topic: Topic }
+  | { readonly do: 'leave'; readonly userId: UserId; readonly topic: Topic }
+  | { readonly do: 'hide'; readonly userId: UserId; readonly row: ConversationRow }
+  /** What a hidden conversation comes back with is cleared up to here. */
+  | {
+      readonly do: 'clear'
+      readonly userId: UserId
+      readonly conversationId: ConversationId
+      readonly clearedSeq: number
+    }
+  /** Cuts the sockets of a session that is over. */
+  | { readonly do: 'cut'; readonly userId: UserId; readonly sessionId: SessionId }
+
+/** The newest message of a conversation before an event, in log order. */
+export interface ConversationHead {
+  readonly seq: number
+  /** The message as recorded, to rebuild its wire text. */
+  readonly message: { readonly text: string; readonly position: Position } | undefined
+}
+
+/** What the router may ask; the hub has read it before. States may be ahead of the event: rows carry absolute values, so later
+ * frames set the same again. */
+export interface RouteFacts {
+  readonly cursorPrefix: CursorPrefix
+  account(userId: UserId): Account
+  group(groupId: GroupId): Group
+  openSessions(userId: UserId): readonly OpenSession[]
+  head(conversationId: ConversationId): ConversationHead
+  marks(userId: UserId, conversationId: ConversationId): InboxMarks
+}
+
+/** What the hub must read before an event can be routed. */
+export type Need =
+  | { readonly what: 'account'; readonly userId: UserId }
+  | { readonly what: 'group'; readonly groupId: GroupId }
+  | { readonly what: 'sessions'; readonly userId: UserId }
+  | { readonly what: 'head'; readonly conversationId: ConversationId }
+  /** Read only for users whom this node follows: nobody else hears of it here. */
+  | { readonly what: 'marks'; readonly userId: UserId; readonly conversationId: ConversationId }
+
+export interface Routed<Type extends EventType> {
+  readonly data: EventOf<Type>['data']
+  readonly text: string
+  readonly id: string
+  readonly position: Position
+}
+
+export interface Route<Type extends EventType> {
+  readonly needs?: (data: EventOf<Type>['data']) => readonly Need[]
+  readonly actions: (event: Routed<Type>, facts: RouteFacts, cursor: string) => readonly Action[]
+}

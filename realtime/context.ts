@@ -1,0 +1,62 @@
+// Owns what a device's socket works with: who the device is, and what the rest of the product does for it. Types only.
+
+import type { Rejection } from '../domain/decider.ts'
+import type { ConversationId, GroupId, Position, SessionId, UserId } from '../domain/ids.ts'
+import type { Node } from '../eventstore/node.ts'
+import type { Hub } from './hub.ts'
+import type { CursorPrefix } from './protocol.ts'
+import type { DeviceSocket } from './socket.ts'
+import type { ReadSnapshot } from './sync.ts'
+
+export interface Device {
+  readonly userId: UserId
+  readonly sessionId: SessionId
+}
+
+export interface SocketCall {
+  readonly caller: { readonly kind: 'user' } & Device
+  readonly address: string
+  readonly key?: string | undefined
+}
+
+/** Runs an operation of the API. @returns `"ok":…` or `"error":…`, the part of the reply after its id, as JSON text */
+export type Dispatch = (op: string, call: SocketCall, args: unknown) => Promise<string>
+
+export interface SocketContext {
+  readonly node: Node
+  readonly hub: Hub
+  readonly cursorPrefix: CursorPrefix
+  readonly dispatch: Dispatch
+  readonly authenticate: (token: string) => Promise<Device | Rejection>
+  readonly readSnapshot: ReadSnapshot
+  /** All rows of a group's members with the position they are of; undefined when the user may not see them. */
+  readonly readMembers: (
+    userId: UserId,
+    groupId: GroupId,
+  ) => Promise<{ position: Position; items: readonly string[] } | undefined>
+  /** Tells the other devices that somebody types; false when there is no such conversation for the user. */
+  readonly typing: (from: UserId, conversationId: ConversationId) => boolean | Promise<boolean>
+  readonly replySoon: (socket: DeviceSocket) => void
+  readonly rateLimits: boolean
+  /** Time that a socket may take for its hello. */
+  readonly helloMs: number
+  readonly counters: RealtimeCounters
+  readonly onError: (error: unknown, what: string) => void
+}
+
+export interface RealtimeCounters {
+  framesIn: number
+  framesOut: number
+  dropped: number
+  sockets: number
+  syncs: number
+  resumes: number
+}
+
+/** What uWS keeps with a socket. */
+export interface SocketData {
+  device: DeviceSocket
+  readonly address: string
+  /** Whether it no longer counts among those that have not said hello. */
+  greeted: boolean
+}

@@ -1,0 +1,143 @@
+// Owns the tests of groups over HTTP: who may what, who is told what, and that strangers see nothing.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { limits } from '../../domain/limits.ts'
+import { type Harness, startHarness, type TestUser, textOf } from './harness.ts'
+
+let api: Harness
+let ada: TestUser
+let bob: TestUser
+let eve: TestUser
+beforeAll(async () => {
+  api = await startHarness()
+  ada = await api.user('ada')
+  bob = await api.user('bob')
+  eve = await api.user('eve')
+})
+afterAll(() => api.close())
+
+const createGroup = (owner: TestUser, ...members: TestUser[]) =>
+  api.ok('POST /v1/groups', {
+    token: owner.token,
+    body: { name: 'Group', memberIds: members.map(({ userId }) => userId) },
+  })
+
+describe('groups', () => {
+  it('are made with those who can be added, and say who cannot', async () => {
+    await api.ok(`PUT /v1/blocklist/${ada.userId}`, { token: eve.token })
+    const made = await api.ok('POST /v1/groups', {
+      token: ada.token,
+      body: { name: ' Engines ', memberIds: [bob.userId, 'nobody', 'me', eve.userId, bob.userId] },
+    })
+    await api.ok(`DELETE /v1/blocklist/${ada.userId}`, { token: eve.token })
+    expect(made).toMatchObject({
+      added: [bob.userId],
+      failed: [
+        { userId: 'nobody', code: 'user.not-found' },
+        { userId: eve.userId, code: 'message.blocked' },
+      ],
+      conversationId: `group:${made.groupId}`,
+    })
+    const group = await api.ok(`GET /v1/groups/${made.groupId}?after=${made.position}`, { token: bob.token })
+    expect(group).toMatchObject({ name: 'Engines', ownerId: ada.userId, memberCount: 2, myRole: 'member' })
+    expect((await api.ok('GET /v1/groups', { token: bob.token })).items).toContainEqual(group)
+  })
+
+  it('repeated under one key are one', async () => {
+    const request = { token: ada.token, body: { name: 'Once', memberIds: [bob.userId] }, key: 'group-1' }
+    const [first, ...others] = await Promise.all([1, 2, 3].map(() => api.ok('POST /v1/groups', request)))
+    for (const other of others) expect(other).toEqual(first)
+    expect(await api.ok('POST /v1/groups', request)).toEqual(first)
+    await api.refused('idempotency.mismatch', 'POST /v1/groups', { ...request, body: { name: 'Other' } })
+    const bobs = await api.ok('POST /v1/groups', { ...request, token: bob.token, body: { name: 'Once' } })
+    expect(bobs.groupId).not.toBe(first.groupId)
+  })
+
+  it('do not exist for those who are not in them', async () => {
+    const { groupId, position } = await createGroup(ada, bob)
+    const absent = 'g'.repeat(26)
+    const calls: [string, object?][] = [
+      ['GET /v1/groups/ID'],
+      ['GET /v1/groups/ID/members'],
+      ['DELETE /v1/groups/ID'],
+      ['POST /v1/groups/ID/leave'],
+      ['POST /v1/groups/ID/transfer', { to: bob.userId, leave: true }],
+      ['POST /v1/groups/ID/members', { userIds: [bob.userId, 'nobody'] }],
+      ['POST /v1/groups/ID/members/remove', { userIds: [bob.userId] }],
+      [`PUT /v1/groups/ID/admins/${bob.userId}`],
+      [`DELETE /v1/groups/ID/admins/${bob.userId}`],
+      ['GET /v1/conversations/group:ID'],
+      ['GET /v1/conversations/group:ID/messages'],
+      ['POST /v1/conversations/group:ID/messages', textOf('hi')],
+      ['POST /v1/conversations/group:ID/read', { seq: 1 }],
+      ['PATCH /v1/conversations/group:ID', { pinned: true }],
+      ['DELETE /v1/conversations/group:ID'],
+      ['POST /v1/conversations/group:ID/messages/1/recall', {}],
+    ]
+    await api.ok(`GET /v1/groups/${groupId}?after=${position}`, { token: ada.token })
+    for (const [route, body] of calls) {
+      const answers = []
+      for (const id of [groupId, absent]) {
+        answers.push(await api.ask(route.replace('ID', id), { token: eve.token, ...(body && { body }) }))
+      }
+      const [there, not] = answers.map(({ status, body }) => ({ status, body }))
+      expect(there, route).toEqual(not)
+      expect(there?.status, route).toBe(404)
+    }
+  })
+
+  it('change hands, members and admins by their rules', async () => {
+    const { groupId } = await createGroup(ada)
+    const added = await api.ok(`POST /v1/groups/${groupId}/members`, {
+      token: ada.token,
+      body: { userIds: [bob.userId, eve.userId, 'nobody', ada.userId] },
+    })
+    expect(added).toMatchObject({
+      added: [bob.userId, eve.userId],
+      failed: [{ userId: 'nobody', code: 'user.not-found' }],
+    })
+    await api.refused('group.not-allowed', `POST /v1/groups/${groupId}/members`, {
+      token: bob.token,
+      body: { userIds: ['nobody'] },
+    })
+    await api.refused('group.not-owner', `PUT /v1/groups/${groupId}/admins/me`, { token: bob.token })
+    const { position } = await api.ok(`PUT /v1/groups/${groupId}/admins/${bob.userId}`, { token: ada.token })
+    const admins = await api.ok(`GET /v1/groups/${groupId}/members?role=admin&after=${position}`, { token: eve.token })
+    expect(admins.items).toMatchObject([{ userId: bob.userId, role: 'admin', invitedBy: ada.userId }])
+    await api.refused('group.target-is-owner', `POST /v1/groups/${groupId}/members/remove`, {
+      token: bob.token,
+      body: { userIds: [eve.userId, ada.userId] },
+    })
+    await api.ok(`POST /v1/groups/${groupId}/members/remove`, { token: bob.token, body: { userIds: [eve.userId] } })
+    await api.refused('group.owner-cannot-leave', `POST /v1/groups/${groupId}/leave`, { token: ada.token })
+    await api.ok(`POST /v1/groups/${groupId}/transfer`, { token: ada.token, body: { to: bob.userId, leave: true } })
+    const { position: end } = await api.ok(`DELETE /v1/groups/${groupId}`, { token: bob.token })
+    await api.refused('group.dissolved', `POST /v1/groups/${groupId}/members`, {
+      token: bob.token,
+      body: { userIds: [ada.userId] },
+    })
+    const group = await api.ok(`GET /v1/groups/${groupId}?after=${end}`, { token: bob.token })
+    expect(group.dissolvedAt).toEqual(expect.any(String))
+    await api.refused('group.dissolved', `POST /v1/conversations/group:${groupId}/messages`, {
+      token: bob.token,
+      body: textOf('hi'),
+    })
+  })
+
+  it.each([
+    [{}, 'name'],
+    [{ name: '' }, 'name'],
+    [{ name: 'x', memberIds: 'me' }, 'memberIds'],
+    [{ name: 'x', memberIds: ['$$'] }, 'memberIds.0'],
+    [{ name: 'x', memberIds: Array(limits.groupTargetsPerCallMax + 1).fill('a') }, 'memberIds'],
+    [{ name: 'x', memberLimit: 1 }, 'memberLimit'],
+    [{ name: 'x', memberLimit: 1e9 }, 'memberLimit'],
+    [{ name: 'x', memberLimit: '200' }, 'memberLimit'],
+    [{ name: 'x', inviteMode: 'nobody' }, 'inviteMode'],
+    [{ name: 'x', ownerId: 'somebody' }, 'ownerId'],
+    [{ name: 'x', groupId: 'mine' }, 'groupId'],
+  ])('are not made from %j', async (body, path) => {
+    const refusal = await api.refused('request.invalid', 'POST /v1/groups', { token: ada.token, body })
+    expect(refusal.errors.map((error: { path: string }) => error.path)).toContain(path)
+  })
+})

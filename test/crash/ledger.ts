@@ -1,0 +1,44 @@
+// Owns what the server has promised to the driver: the one place that the checks at the end compare with.
+// A promise counts from the moment its reply is read, never earlier.
+
+export interface Sent {
+  readonly conversationId: string
+  readonly from: string
+  readonly clientMessageId: string
+  readonly text: string
+  /** The device that sent it, and its number among those the device sent into this conversation. */
+  readonly line: string
+  readonly number: number
+  /** The server said no to it before it took it, so others of the line may have overtaken it. */
+  wasRefused: boolean
+  outcome: 'open' | 'refused' | 'acknowledged'
+  seq: number
+}
+
+export interface Ledger {
+  readonly sent: Sent[]
+  /** conversation and user → highest seq whose mark was acknowledged */
+  readonly read: Map<string, number>
+  /** `conversation#seq` of acknowledged recalls */
+  readonly recalled: Set<string>
+  /** Anything that went wrong on the way, in words. */
+  readonly failures: string[]
+  /** Answers by code, for the summary. */
+  readonly refusals: Map<string, number>
+  commands: number
+  reconnects: number
+  resets: number
+}
+
+export const createLedger = (): Ledger => ({
+  sent: [],
+  read: new Map(),
+  recalled: new Set(),
+  failures: [],
+  refusals: new Map(),
+  commands: 0,
+  reconnects: 0,
+  resets: 0,
+})
+
+export const readKey = (userId: string, conversationId: string): string => `${userId} ${conversationId}`

@@ -1,0 +1,69 @@
+// Owns the rule that whatever people do, in whatever order, on however many devices: what a device holds is a fresh snapshot,
+// the lists over HTTP say the same, and the read models are what the log folds to.
+// CONVERGENCE_SEED repeats a sequence, CONVERGENCE_RUNS says how many there are, CONVERGENCE_COMMANDS how long they are.
+
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { RecordedEvent } from '../../eventstore/port.ts'
+import { commandSequence, together } from '../support/random-commands.ts'
+import { RandomPeople } from '../support/random-people.ts'
+import { allRows, empty, fold, openTestDatabase } from '../support/read-models.ts'
+import { type Person, startTestService, type TestService } from '../support/service.ts'
+
+const seed = Number(process.env.CONVERGENCE_SEED ?? Date.now() % 2 ** 31)
+const numRuns = Number(process.env.CONVERGENCE_RUNS ?? 4)
+const commandsMost = Number(process.env.CONVERGENCE_COMMANDS ?? 160)
+
+const slowMsMax = 600_000
+
+let service: TestService
+let nobody: Person
+
+beforeAll(async () => {
+  service = await startTestService()
+  nobody = await service.person('nobody')
+}, slowMsMax)
+afterAll(() => service?.stop(), slowMsMax)
+
+/** Every event of the log as it stands. */
+const wholeLog = async (): Promise<RecordedEvent[]> => {
+  const head = await service.store.head()
+  const events: RecordedEvent[] = []
+  for await (const batch of service.store.subscribe({ from: 'start', signal: AbortSignal.timeout(slowMsMax) })) {
+    events.push(...batch)
+    if ((events.at(-1)?.position ?? head) >= head) break
+  }
+  return events
+}
+
+describe('whatever people do', () => {
+  test(`their devices are fresh snapshots in the end (seed ${seed})`, { timeout: slowMsMax }, async () => {
+    const property = fc.asyncProperty(commandSequence(commandsMost), async commands => {
+      const people = await RandomPeople.arrive(service, nobody)
+      await people.begin()
+      for (const step of together(commands)) await people.step(step)
+      expect(await people.divergence()).toEqual([])
+      process.stderr.write(`${commands.length} commands ${JSON.stringify((globalThis as any).tally)}\n`)
+      await people.leave()
+      expect(service.failures).toEqual([])
+    })
+    // The sequence is told as it was: to make it shorter would take as long as all runs together.
+    await fc.assert(property, { seed, numRuns, endOnFailure: true })
+  })
+
+  test('the read models are what the log folds to', { timeout: slowMsMax }, async () => {
+    const events = await wholeLog()
+    const last = events.at(-1)
+    expect(await service.api('GET', `/v1/users/me?after=${last?.position}`, { token: nobody.token })).toMatchObject({
+      status: 200,
+    })
+    const rebuilt = await openTestDatabase('pglite')
+    try {
+      await empty(rebuilt.database)
+      await fold(rebuilt.database, events)
+      expect(await allRows(service.database)).toEqual(await allRows(rebuilt.database))
+    } finally {
+      await rebuilt.dispose()
+    }
+  })
+})

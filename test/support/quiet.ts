@@ -1,0 +1,78 @@
+// Owns knowing that everything has followed from what was done: notices in the log, frames at the devices, rows in the read
+// models. Waits for positions and events, never for time; every wait is bounded.
+
+import type { MessageSent } from '../../domain/conversation/events.ts'
+import type { GroupEvent } from '../../domain/group/events.ts'
+import type { Position } from '../../domain/ids.ts'
+import type { EventStore, RecordedEvent } from '../../eventstore/port.ts'
+import { type Device, expectOk } from './device.ts'
+import type { Person, TestService } from './service.ts'
+
+const noticesMsMax = 60_000
+
+const groupEvents: ReadonlySet<string> = new Set<GroupEvent['type']>([
+  'GroupCreated',
+  'MembersAdded',
+  'MembersRemoved',
+  'OwnerTransferred',
+  'AdminAdded',
+  'AdminRemoved',
+  'GroupDissolved',
+])
+
+/** Whether the conversation is told of the event: all but a group that begins with nobody else in it. */
+const isTold = ({ type, data }: RecordedEvent): boolean =>
+  groupEvents.has(type) && (type !== 'GroupCreated' || (data as { memberIds: readonly string[] }).memberIds.length > 0)
+
+/** Resolves when every group event after `from` has its message. @returns the position of the newest event then seen */
+export const whenToldOf = async (store: EventStore, from: Position | 'start'): Promise<Position> => {
+  const head = await store.head()
+  if (from !== 'start' && head <= from) return from
+  const untold = new Set<string>()
+  for await (const events of store.subscribe({ from, signal: AbortSignal.timeout(noticesMsMax) })) {
+    for (const event of events) {
+      if (isTold(event)) untold.add(event.id)
+      if (event.type === 'MessageSent') untold.delete((event.data as MessageSent['data']).clientMessageId)
+    }
+    const position = events.at(-1)?.position
+    if (position !== undefined && position >= head && untold.size === 0) return position
+  }
+  throw new Error(`no message tells of the events ${[...untold].join(', ')}`)
+}
+
+/** A user's devices, and a token to act with. */
+export interface Quieted {
+  readonly token: string
+  readonly devices: readonly Device[]
+}
+
+/**
+ * Resolves when each device has all frames of what was done so far, and the read models all rows.
+ * Each user blocks, or no longer blocks, somebody: frames come in log order, so whoever has this one has all before it.
+ * @returns the position that all have passed
+ */
+export const whenQuiet = async (
+  service: TestService,
+  users: readonly Quieted[],
+  nobody: Person,
+  from: Position | 'start' = 'start',
+): Promise<string> => {
+  await whenToldOf(service.store, from)
+  const positions = await Promise.all(
+    users.map(async ({ token, devices }): Promise<string> => {
+      const path = `/v1/blocklist/${nobody.userId}`
+      const check = expectOk(await service.api('GET', `/v1/blocklist/check?ids=${nobody.userId}`, { token }))
+      const method = check.items[0].blocked ? 'DELETE' : 'PUT'
+      const { position } = expectOk(await service.api(method, path, { token }))
+      await Promise.all(devices.map(device => device.whenPassed(position)))
+      return position
+    }),
+  )
+  const last = positions.toSorted().at(-1) ?? (await service.store.head())
+  const [someone] = users
+  if (someone !== undefined) expectOk(await service.api('GET', `/v1/users/me?after=${last}`, { token: someone.token }))
+  for (const { devices } of users) {
+    for (const device of devices) await device.waitFor(({ settled }) => settled, 'the answer about unread')
+  }
+  return last
+}

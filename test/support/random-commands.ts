@@ -1,0 +1,75 @@
+// Owns the commands that random people can give, as fast-check makes them up. Values only: what they do stands in
+// random-people.ts. People, devices and conversations are numbers, taken modulo of what there is.
+
+import fc from 'fast-check'
+
+const person = fc.nat(3)
+const device = fc.nat(1)
+/** Three others and up to two groups; mostly few of them, so that much happens in each. */
+const conversation = fc.constantFrom(0, 0, 1, 2, 3, 3, 3, 4)
+const group = fc.constantFrom(0, 0, 1)
+/** Counted from the newest message back; below 0 beyond it. */
+const back = fc.integer({ min: -2, max: 8 })
+const mostly = fc.constantFrom(true, true, true, false)
+/** For what ends much: without it the rest would be idle. */
+const seldom = fc.constantFrom(true, false, false)
+
+const kinds = {
+  say: [20, fc.record({ to: conversation, again: fc.constantFrom(true, false, false, false) })],
+  markRead: [6, fc.record({ to: conversation, back })],
+  recall: [5, fc.record({ to: conversation, back: fc.nat(6), asOwner: fc.boolean() })],
+  pin: [3, fc.record({ to: conversation, pinned: fc.boolean() })],
+  clear: [2, fc.record({ to: conversation })],
+  delete: [3, fc.record({ to: conversation, messages: fc.boolean() })],
+  readAll: [1, fc.record({})],
+  block: [2, fc.record({ whom: person, blocked: seldom })],
+  createGroup: [2, fc.record({ members: fc.uniqueArray(person, { maxLength: 3 }) })],
+  addMember: [6, fc.record({ group, whom: person, asOwner: mostly })],
+  kick: [4, fc.record({ group, whom: person, asOwner: mostly })],
+  leave: [2, fc.record({ group })],
+  transfer: [2, fc.record({ group, whom: person, leave: fc.boolean() })],
+  admin: [3, fc.record({ group, whom: person, isAdmin: fc.boolean() })],
+  dissolve: [1, fc.record({ group, really: seldom })],
+  openMembers: [2, fc.record({ group })],
+  changePassword: [1, fc.record({ really: seldom })],
+  kickDevice: [1, fc.record({ which: device })],
+  signIn: [3, fc.record({})],
+  disconnect: [4, fc.record({ cut: fc.boolean() })],
+  connect: [5, fc.record({ from: fc.constantFrom('cursor', 'cursor', 'earlier', 'nothing') })],
+  remember: [2, fc.record({})],
+} as const satisfies Record<string, readonly [number, fc.Arbitrary<object>]>
+
+type Kinds = typeof kinds
+export type CommandKind = keyof Kinds
+
+type FieldsOf<Kind extends CommandKind> = Kinds[Kind][1] extends fc.Arbitrary<infer Fields> ? Required<Fields> : never
+
+/** What one person does on one device; `together`: at the same time as the one before. */
+export type RandomCommand<Kind extends CommandKind = CommandKind> = Kind extends CommandKind
+  ? { readonly kind: Kind; readonly who: number; readonly device: number; readonly together: boolean } & FieldsOf<Kind>
+  : never
+
+const command: fc.Arbitrary<RandomCommand> = fc.oneof(
+  ...Object.entries(kinds).map(([kind, [weight, fields]]) => ({
+    weight,
+    arbitrary: fc
+      .tuple(fc.record({ kind: fc.constant(kind), who: person, device, together: fc.boolean() }), fields)
+      .map(([head, rest]) => ({ ...head, ...rest }) as RandomCommand),
+  })),
+)
+
+/** @param most commands of one sequence */
+export const commandSequence = (most: number): fc.Arbitrary<RandomCommand[]> =>
+  fc.array(command, { minLength: Math.floor(most / 2), maxLength: most, size: 'max' })
+
+/** Cut into what happens at the same time, at most three commands each. */
+export const together = (commands: readonly RandomCommand[]): RandomCommand[][] => {
+  const atOnceMax = 3
+  const steps: RandomCommand[][] = []
+  for (const one of commands) {
+    const last = steps.at(-1)
+    if (one.together && last !== undefined && last.length < atOnceMax) last.push(one)
+    else steps.push([one])
+  }
+  return steps
+}

@@ -1,0 +1,199 @@
+// Owns random valid logs: any list of small numbers becomes a log that the product could have written. Also owns the plain
+// count over such a log that unread, visibility and lists are held against: slow, obvious, and without any shared code.
+
+import fc from 'fast-check'
+import type { ConversationId, UserId } from '../../domain/ids.ts'
+import type { RecordedEvent } from '../../eventstore/port.ts'
+import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
+
+const names = ['ada', 'bob', 'cid', 'dan', 'eve']
+const groups = ['g1', 'g2']
+const conversations: readonly ConversationId[] = [
+  p2p('ada', 'bob'),
+  p2p('ada', 'cid'),
+  p2p('bob', 'eve'),
+  ...groups.map(groupChat),
+]
+export const people: readonly UserId[] = names.map(user)
+export const chats = conversations
+
+/** One step of a random log: what to do, and three numbers to choose with. */
+export type Step = readonly [what: number, one: number, two: number, three: number]
+
+const pick = <Value>(values: readonly Value[], number: number): Value => values[number % values.length] as Value
+
+const knownTo = (ledger: Ledger, conversationId: ConversationId): readonly UserId[] =>
+  conversationId.startsWith('group:') ? [...ledger.membersOf(conversationId.slice(6))] : partiesOf(conversationId)
+
+const send = (ledger: Ledger, conversationId: ConversationId, one: number, three: number) => {
+  const senders = knownTo(ledger, conversationId)
+  // Now and then a message of one who was just kicked lands.
+  const from = three % 17 === 0 && conversationId.startsWith('group:') ? pick(people, one) : pick(senders, one)
+  if (from !== undefined) ledger.send(conversationId, from, three % 5 === 0 ? { ext: '{"a":1}' } : {})
+}
+
+const recallOne = (ledger: Ledger, conversationId: ConversationId, one: number) => {
+  const seq = (one % Math.max(1, ledger.headOf(conversationId).seq)) + 1
+  const isText = ledger.events.some(
+    ({ type, data }) =>
+      type === 'MessageSent' &&
+      (data as { conversationId: string }).conversationId === conversationId &&
+      (data as { seq: number }).seq === seq &&
+      (data as { type: string }).type === 'text',
+  )
+  const isRecalled = ledger.events.some(({ stream }) => stream === `message-${conversationId}.${seq}`)
+  if (isText && !isRecalled) ledger.recall(conversationId, seq, 'ada', one % 2 === 0 ? 'why' : undefined)
+}
+
+const mark = (ledger: Ledger, conversationId: ConversationId, one: number, two: number, three: number) => {
+  const name = pick(names, one)
+  if (conversationId.startsWith('p2p:') && !partiesOf(conversationId).includes(user(name))) return
+  const { seq } = ledger.headOf(conversationId)
+  const before = ledger.marksOf(name, conversationId)
+  switch (two % 6) {
+    case 0:
+    case 1:
+      if (seq > 0) ledger.read(name, conversationId, Math.max(before.readSeq, three % (seq + 1)))
+      break
+    case 2:
+      ledger.pin(name, conversationId)
+      break
+    case 3:
+      ledger.unpin(name, conversationId)
+      break
+    case 4:
+      ledger.clear(name, conversationId)
+      break
+    case 5:
+      ledger.remove(name, conversationId)
+      break
+  }
+}
+
+const changeGroup = (ledger: Ledger, one: number, two: number, three: number, ended: Set<string>) => {
+  const groupId = pick(groups, one)
+  const name = pick(names.slice(1), two)
+  if (ended.has(groupId)) return
+  if (ledger.membersOf(groupId).size === 0) return void ledger.group(groupId, 'ada', three % 2 ? ['bob', 'cid'] : [])
+  const isMember = ledger.membersOf(groupId).has(user(name))
+  if (three % 29 === 0) {
+    ledger.dissolve(groupId, 'ada')
+    ledger.notify(groupId, 'ada', 'groupDissolved')
+    ended.add(groupId)
+  } else if (isMember && three % 5 === 0) ledger.admin(groupId, 'ada', name, three % 2 ? 'AdminAdded' : 'AdminRemoved')
+  else if (isMember) ledger.kick(groupId, 'ada', [name], three % 2 ? 'kicked' : 'left')
+  else ledger.add(groupId, 'ada', [name])
+  if (three % 2) ledger.notify(groupId, 'ada', 'memberInvited')
+}
+
+const account = (ledger: Ledger, one: number, two: number) => {
+  const name = pick(names, one)
+  const session = `s${two % 4}`
+  switch (two % 5) {
+    case 0:
+      ledger.signIn(name, `${name}-${session}-${ledger.events.length}`)
+      break
+    case 1:
+      ledger.password(name, two % 2 ? `${name}-${session}` : null)
+      break
+    case 2:
+      ledger.block(name, pick(names, two + 1))
+      break
+    case 3:
+      ledger.block(name, pick(names, two + 1), 'UserUnblocked')
+      break
+    case 4:
+      ledger.account(`${name}-${ledger.events.length}`, { claimed: two % 2 === 0 })
+      break
+  }
+}
+
+/** The log that these steps make. */
+export const ledgerOf = (steps: readonly Step[]): Ledger => {
+  const ledger = new Ledger()
+  const ended = new Set<string>()
+  for (const name of names) ledger.account(name)
+  for (const [what, one, two, three] of steps) {
+    const conversationId = pick(conversations, two)
+    if (what < 50) send(ledger, conversationId, one, three)
+    else if (what < 60) recallOne(ledger, conversationId, one)
+    else if (what < 78) mark(ledger, conversationId, one, three, one * 7 + three)
+    else if (what < 92) changeGroup(ledger, one, two, three, ended)
+    else if (what < 98) account(ledger, one, three)
+    else ledger.other()
+  }
+  return ledger
+}
+
+const small = fc.nat(1_000)
+export const steps = (most: number): fc.Arbitrary<Step[]> =>
+  fc.array(fc.tuple(fc.nat(99), small, small, small), { minLength: Math.floor(most / 2), maxLength: most })
+
+interface Said {
+  readonly seq: number
+  readonly from: string
+  readonly counts: boolean
+  readonly position: string
+  recalled: boolean
+}
+
+/** What one user must see of one conversation. */
+export interface Expected {
+  readonly visible: readonly number[]
+  readonly lastSeq: number
+  readonly unread: number
+  readonly isListed: boolean
+  readonly isActive: boolean
+}
+
+/** Counts by walking the log; undefined when the user has no such conversation. */
+export const expectedOf = (
+  events: readonly RecordedEvent[],
+  userId: UserId,
+  conversationId: ConversationId,
+): Expected | undefined => {
+  const said: Said[] = []
+  const spans: { from: number; to: number | undefined }[] = []
+  const marks = { base: 0, cleared: 0, deleted: 0 }
+  const isGroup = conversationId.startsWith('group:')
+  const isParty = partiesOf(conversationId).includes(userId)
+  const canSee = (seq: number) => spans.some(({ from, to }) => seq >= from && seq <= (to ?? Number.POSITIVE_INFINITY))
+  const lastVisible = () => Math.max(0, ...said.map(({ seq }) => seq).filter(canSee))
+  for (const { type, data: anyData } of events) {
+    // biome-ignore lint/suspicious/noExplicitAny: a test's own walk over all events
+    const data = anyData as any
+    if (type === 'MessageSent' && data.conversationId === conversationId) {
+      if (isParty && spans.length === 0) spans.push({ from: 1, to: undefined })
+      said.push({ seq: data.seq, from: data.from, counts: data.type === 'text', position: '', recalled: false })
+    } else if (type === 'MessageRecalled' && data.conversationId === conversationId) {
+      for (const message of said) if (message.seq === data.seq) message.recalled = true
+    } else if (isGroup && data.groupId === conversationId.slice(6)) {
+      const joins =
+        type === 'GroupCreated' ? [data.ownerId, ...data.memberIds] : type === 'MembersAdded' ? data.userIds : []
+      if (joins.includes(userId)) {
+        spans.push({ from: said.length + 1, to: undefined })
+        marks.base = Math.max(marks.base, said.length)
+      }
+      const span = spans.at(-1)
+      if (type === 'MembersRemoved' && data.userIds.includes(userId) && span !== undefined) span.to = said.length
+    } else if (type.startsWith('Conversation') && data.userId === userId && data.conversationId === conversationId) {
+      if (isGroup && spans.length === 0) continue
+      const visible = lastVisible()
+      marks.cleared = Math.max(marks.cleared, Math.min(data.marks.clearedSeq, visible))
+      marks.deleted = Math.max(marks.deleted, Math.min(data.marks.deletedSeq, visible))
+      marks.base = Math.max(marks.base, marks.cleared, Math.min(data.marks.readSeq, visible))
+    }
+  }
+  if (spans.length === 0) return undefined
+  const last = lastVisible()
+  const end = spans.at(-1)?.to ?? Number.POSITIVE_INFINITY
+  return {
+    visible: said.map(({ seq }) => seq).filter(seq => canSee(seq) && seq > marks.cleared),
+    lastSeq: last,
+    unread: said.filter(
+      ({ seq, from, counts, recalled }) => seq > marks.base && seq <= end && counts && !recalled && from !== userId,
+    ).length,
+    isListed: last > marks.deleted,
+    isActive: end === Number.POSITIVE_INFINITY,
+  }
+}

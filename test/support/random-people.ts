@@ -1,0 +1,370 @@
+// Owns four people with two devices each, who do what random commands say. A "no" of the server is as good as a "yes"; only
+// what must never be answered counts as a fault. Keeps no model of what should come out: that is for convergence.ts to judge.
+
+import { randomUUID } from 'node:crypto'
+import { divergence } from './convergence.ts'
+import { CommandError, createApi, type Device, DeviceClosed, expectOk, newMessageId, type SignedIn } from './device.ts'
+import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
+import { whenQuiet } from './quiet.ts'
+import type { CommandKind, RandomCommand } from './random-commands.ts'
+import type { SocketClosed } from './raw-socket.ts'
+import type { Replica } from './replica.ts'
+import type { Person, TestService } from './service.ts'
+
+const peopleCount = 4
+const devicesEach = 2
+const groupsMax = 2
+
+interface Slot {
+  readonly deviceId: string
+  session: SignedIn
+  device: Device | undefined
+  /** How the server, or the device itself, ended the last connection. */
+  closed: SocketClosed | undefined
+  /** What it holds while it is off. */
+  stored: Replica | undefined
+  /** What it has stored at some time before, whole. */
+  earlier: Replica | undefined
+  opened: Set<string>
+}
+
+interface Actor {
+  readonly person: Person
+  readonly slots: readonly Slot[]
+  spare: SignedIn
+  password: string
+  readonly sent: { readonly conversationId: string; readonly args: Arguments }[]
+}
+
+/** Notes how the connection ends. */
+const watched = (slot: Slot, device: Device): Slot => {
+  slot.closed = undefined
+  void device.closed.then(closed => {
+    if (slot.device === device) slot.closed = closed
+  })
+  return slot
+}
+
+/** Answers that tell of a fault in the server, or in these commands. */
+const neverAnswered = new Set(['internal', 'request.invalid', 'operation.not-found', 'idempotency.mismatch'])
+/** Of a session that was ended, and of what the device did by itself. */
+const expectedCloses = new Set([1000, 1005, 1006, 4403])
+
+export class RandomPeople {
+  readonly faults: string[] = []
+  readonly #service: TestService
+  readonly #nobody: Person
+  readonly #actors: readonly Actor[]
+  readonly #groups: { readonly groupId: string; owner: number }[] = []
+  /** One device is signed in, on or off at a time. */
+  readonly #busy = new Map<Slot, Promise<void>>()
+
+  private constructor(service: TestService, nobody: Person, actors: readonly Actor[]) {
+    this.#service = service
+    this.#nobody = nobody
+    this.#actors = actors
+  }
+
+  /** Signs them up, with all devices connected. @param nobody somebody whom all may block */
+  static async arrive(service: TestService, nobody: Person): Promise<RandomPeople> {
+    const people = await service.people(...['ada', 'bob', 'cyd', 'dee'].slice(0, peopleCount))
+    const actors = await Promise.all(
+      people.map(async (person): Promise<Actor> => {
+        const slot = async (number: number): Promise<Slot> => {
+          const deviceId = `device-${number}`
+          const session = number === 1 ? person.session : await service.signIn(person, deviceId)
+          const device = await service.connect(session)
+          const off = { closed: undefined, stored: undefined, earlier: undefined }
+          return watched({ deviceId, session, device, ...off, opened: new Set() }, device)
+        }
+        const slots = await Promise.all(Array.from({ length: devicesEach }, (_, index) => slot(index + 1)))
+        return { person, slots, spare: await service.signIn(person, 'spare'), password: '', sent: [] }
+      }),
+    )
+    return new RandomPeople(service, nobody, actors)
+  }
+
+  /** Something to begin with: a group of three, and a word from everybody to everybody. */
+  async begin(): Promise<void> {
+    const by = { who: 0, device: 0, together: false }
+    await this.step([{ ...by, kind: 'createGroup', members: [1, 2] }])
+    const everybody = this.#actors.map((_, who) => who)
+    const said = everybody.flatMap(who => [0, 1, 2, 3].map(to => ({ ...by, who, to, again: false })))
+    await this.step(said.map(one => ({ ...one, kind: 'say' })))
+  }
+
+  /** Does a few things at the same time. */
+  async step(commands: readonly RandomCommand[]): Promise<void> {
+    await Promise.all(commands.map(command => this.#do(command)))
+  }
+
+  /** Brings every device back, waits until all is quiet, and tells what keeps them from a fresh snapshot. */
+  async divergence(): Promise<string[]> {
+    for (const actor of this.#actors) {
+      if (!(await this.#isSignedIn(actor.spare))) actor.spare = await this.#signIn(actor, 'spare')
+      for (const slot of actor.slots) {
+        this.#look(slot)
+        if (slot.device === undefined && (await this.#isSignedIn(slot.session))) await this.#connect(slot, 'cursor')
+      }
+    }
+    const devicesOf = (actor: Actor) => actor.slots.flatMap(({ device }) => device ?? [])
+    const quieted = this.#actors.map(actor => ({ token: actor.spare.accessToken, devices: devicesOf(actor) }))
+    await whenQuiet(this.#service, quieted, this.#nobody)
+    const found = [...this.faults]
+    for (const { person, spare, slots } of this.#actors) {
+      const devices = slots.flatMap(({ device, deviceId, opened, earlier }) =>
+        device === undefined ? [] : [{ name: `${person.userName} ${deviceId}`, device, opened, earlier }],
+      )
+      const viewer = { userId: person.userId, token: spare.accessToken, spare }
+      found.push(...(await divergence(this.#service, viewer, devices)).map(text => `${person.userName}: ${text}`))
+    }
+    return found
+  }
+
+  async leave(): Promise<void> {
+    const slots = this.#actors.flatMap(actor => actor.slots)
+    await Promise.all(slots.map(({ device }) => device?.close()))
+  }
+
+  async #do(command: RandomCommand): Promise<void> {
+    const t = ((globalThis as any).tally ??= {})[command.kind] ??= {}
+    try {
+      await (this.#deeds[command.kind] as (command: RandomCommand) => Promise<unknown>)(command)
+      t.ok = (t.ok ?? 0) + 1
+    } catch (error) {
+      t[(error as any).code ?? 'closed'] = (t[(error as any).code ?? 'closed'] ?? 0) + 1
+      const isAnswer = error instanceof CommandError && !neverAnswered.has(error.code)
+      const isCut = error instanceof DeviceClosed && expectedCloses.has(error.closed.code)
+      if (!isAnswer && !isCut) this.faults.push(`${JSON.stringify(command)}: ${error}`)
+    }
+  }
+
+  /** As a frame when the device is on, else over HTTP. Repeated under one key now and then is for other tests. */
+  async #ask(slot: Slot, op: string, args: Arguments): Promise<Arguments> {
+    const { device } = slot
+    if (device !== undefined) return device.command(op, args, randomUUID())
+    const { method, path, body } = requestOf(operationNamed(op), args)
+    const answer = await this.#service.api(method, path, { token: slot.session.accessToken, body, key: randomUUID() })
+    if (answer.status >= 400) throw new CommandError(answer.body)
+    return answer.body
+  }
+
+  #actor(number: number): Actor {
+    return this.#actors[number % peopleCount] as Actor
+  }
+
+  #slot({ who, device }: { readonly who: number; readonly device: number }): Slot {
+    return this.#actor(who).slots[device % devicesEach] as Slot
+  }
+
+  #userId(number: number): string {
+    return this.#actor(number).person.userId
+  }
+
+  /** Another's P2P conversation or a group's; undefined while there is no group. */
+  #conversation(who: number, to: number): { readonly conversationId: string; readonly owner: number } | undefined {
+    const others = this.#actors.filter(actor => actor !== this.#actor(who))
+    const other = others[to]
+    if (other !== undefined) {
+      const ids = [this.#userId(who), other.person.userId].toSorted()
+      return { conversationId: `p2p:${ids.join(':')}`, owner: who }
+    }
+    const group = this.#groups[(to - others.length) % Math.max(1, this.#groups.length)]
+    return group && { conversationId: `group:${group.groupId}`, owner: group.owner }
+  }
+
+  #group(number: number): { readonly groupId: string; owner: number } | undefined {
+    return this.#groups[number % Math.max(1, this.#groups.length)]
+  }
+
+  #lastSeq(slot: Slot, conversationId: string): number {
+    const held = slot.device?.state ?? slot.stored
+    return Number(held?.collection('conversations').get(conversationId)?.lastSeq ?? 3)
+  }
+
+  readonly #deeds: { readonly [Kind in CommandKind]: (command: RandomCommand<Kind>) => Promise<unknown> } = {
+    say: async ({ to, again, ...by }) => {
+      const { sent } = this.#actor(by.who)
+      const repeated = again ? sent.at(-1) : undefined
+      if (repeated !== undefined) return this.#ask(this.#slot(by), 'sendMessage', repeated.args)
+      const conversation = this.#conversation(by.who, to)
+      if (conversation === undefined) return
+      const { conversationId } = conversation
+      const ext = sent.length % 3 === 0 ? { ext: 'of the app' } : undefined
+      const body = { text: `${sent.length} of ${by.who}` }
+      const args = { conversationId, clientMessageId: newMessageId(), type: 'text', body, ...ext }
+      sent.push({ conversationId, args })
+      await this.#ask(this.#slot(by), 'sendMessage', args)
+    },
+    markRead: async ({ to, back, ...by }) => {
+      const conversation = this.#conversation(by.who, to)
+      if (conversation === undefined) return
+      const { conversationId } = conversation
+      const seq = Math.max(1, this.#lastSeq(this.#slot(by), conversationId) - back)
+      await this.#ask(this.#slot(by), 'markRead', { conversationId, seq })
+    },
+    recall: async ({ to, back, asOwner, ...by }) => {
+      const conversation = this.#conversation(by.who, to)
+      if (conversation === undefined) return
+      const { conversationId, owner } = conversation
+      const slot = this.#slot(asOwner ? { ...by, who: owner } : by)
+      const seq = Math.max(1, this.#lastSeq(slot, conversationId) - back)
+      await this.#ask(slot, 'recallMessage', { conversationId, seq, reason: 'because' })
+    },
+    pin: async ({ to, pinned, ...by }) => {
+      const conversation = this.#conversation(by.who, to)
+      if (conversation === undefined) return
+      await this.#ask(this.#slot(by), 'updateConversation', { conversationId: conversation.conversationId, pinned })
+    },
+    clear: async ({ to, ...by }) => {
+      const conversation = this.#conversation(by.who, to)
+      if (conversation === undefined) return
+      const conversationIds = [conversation.conversationId]
+      await this.#ask(this.#slot(by), 'clearConversations', { conversationIds, what: 'all' })
+    },
+    delete: async ({ to, messages, ...by }) => {
+      const conversation = this.#conversation(by.who, to)
+      if (conversation === undefined) return
+      await this.#ask(this.#slot(by), 'deleteConversation', { conversationId: conversation.conversationId, messages })
+    },
+    readAll: by => this.#ask(this.#slot(by), 'readAllConversations', {}),
+    block: async ({ whom, blocked, ...by }) => {
+      const op = blocked ? 'blockUser' : 'unblockUser'
+      await this.#ask(this.#slot(by), op, { userId: this.#userId(whom) })
+    },
+    createGroup: async ({ members, ...by }) => {
+      if (this.#groups.length >= groupsMax) return
+      const memberIds = members.map(number => this.#userId(number))
+      const { groupId } = await this.#ask(this.#slot(by), 'createGroup', { name: 'A group', memberIds })
+      this.#groups.push({ groupId: String(groupId), owner: by.who })
+    },
+    addMember: async ({ group, whom, asOwner, ...by }) => {
+      const found = this.#group(group)
+      if (found === undefined) return
+      const slot = this.#slot(asOwner ? { ...by, who: found.owner } : by)
+      await this.#ask(slot, 'addMembers', { groupId: found.groupId, userIds: [this.#userId(whom)] })
+    },
+    kick: async ({ group, whom, asOwner, ...by }) => {
+      const found = this.#group(group)
+      if (found === undefined) return
+      const slot = this.#slot(asOwner ? { ...by, who: found.owner } : by)
+      await this.#ask(slot, 'removeMembers', { groupId: found.groupId, userIds: [this.#userId(whom)] })
+    },
+    leave: async ({ group, ...by }) => {
+      const found = this.#group(group)
+      if (found !== undefined) await this.#ask(this.#slot(by), 'leaveGroup', { groupId: found.groupId })
+    },
+    transfer: async ({ group, whom, leave, device }) => {
+      const found = this.#group(group)
+      if (found === undefined) return
+      const args = { groupId: found.groupId, to: this.#userId(whom), leave }
+      await this.#ask(this.#slot({ who: found.owner, device }), 'transferGroup', args)
+      found.owner = whom
+    },
+    admin: async ({ group, whom, isAdmin, device }) => {
+      const found = this.#group(group)
+      if (found === undefined) return
+      const args = { groupId: found.groupId, userId: this.#userId(whom) }
+      await this.#ask(this.#slot({ who: found.owner, device }), isAdmin ? 'addAdmin' : 'removeAdmin', args)
+    },
+    dissolve: async ({ group, really, device }) => {
+      const found = this.#group(group)
+      if (found === undefined || !really) return
+      await this.#ask(this.#slot({ who: found.owner, device }), 'dissolveGroup', { groupId: found.groupId })
+    },
+    openMembers: async ({ group, ...by }) => {
+      const found = this.#group(group)
+      const slot = this.#slot(by)
+      if (found === undefined || slot.device === undefined) return
+      await slot.device.command('open', { collection: 'members', groupId: found.groupId })
+      slot.opened.add(found.groupId)
+    },
+    changePassword: async ({ really, ...by }) => {
+      if (really) await this.#inTurn(this.#slot(by), slot => this.#changePassword(this.#actor(by.who), slot))
+    },
+    kickDevice: async ({ which, ...by }) => {
+      const { sessionId } = this.#slot({ who: by.who, device: which }).session
+      await this.#ask(this.#slot(by), 'kickSession', { sessionId })
+    },
+    signIn: by =>
+      this.#inTurn(this.#slot(by), async slot => {
+        this.#look(slot)
+        if (await this.#isSignedIn(slot.session)) return
+        slot.session = await this.#signIn(this.#actor(by.who), slot.deviceId)
+        await this.#connect(slot, 'nothing')
+      }),
+    disconnect: ({ cut, ...by }) =>
+      this.#inTurn(this.#slot(by), async slot => {
+        const { device } = slot
+        if (device === undefined) return
+        slot.device = undefined
+        if (cut) device.destroy()
+        else await device.close()
+        await device.closed
+        slot.stored = device.state
+      }),
+    connect: ({ from, ...by }) =>
+      this.#inTurn(this.#slot(by), async slot => {
+        this.#look(slot)
+        if (slot.device === undefined && (await this.#isSignedIn(slot.session))) await this.#connect(slot, from)
+      }),
+    remember: async by => {
+      const slot = this.#slot(by)
+      slot.earlier = slot.device?.state.clone() ?? slot.earlier
+    },
+  }
+
+  async #inTurn(slot: Slot, work: (slot: Slot) => Promise<void>): Promise<void> {
+    const before = this.#busy.get(slot) ?? Promise.resolve()
+    const done = before.then(() => work(slot))
+    this.#busy.set(
+      slot,
+      done.catch(() => {}),
+    )
+    await done
+  }
+
+  /** A device whose socket was closed by the server is off; why must be among what is expected. */
+  #look(slot: Slot): void {
+    const { device, closed } = slot
+    if (device === undefined || closed === undefined) return
+    const { code, reason } = closed
+    if (!expectedCloses.has(code)) this.faults.push(`${slot.deviceId} was closed with ${code} ${reason}`)
+    slot.device = undefined
+    slot.stored = device.state
+  }
+
+  async #isSignedIn(session: SignedIn): Promise<boolean> {
+    const answer = await this.#service.api('GET', '/v1/users/me', { token: session.accessToken })
+    return answer.status === 200
+  }
+
+  async #signIn(actor: Actor, deviceId: string): Promise<SignedIn> {
+    const device = { deviceId, platform: 'linux', name: deviceId }
+    const { userName } = actor.person
+    const password = actor.password === '' ? undefined : actor.password
+    if (password === undefined) return this.#service.signIn(actor.person, deviceId)
+    const body = { by: 'password', userName, password, device }
+    return expectOk(await createApi(this.#service.httpUrl)('POST', '/v1/sessions', { body }))
+  }
+
+  async #changePassword(actor: Actor, slot: Slot): Promise<void> {
+    const password = `another password ${randomUUID()}`
+    const body = { current: actor.password === '' ? 'correct horse battery' : actor.password, new: password }
+    const answer = await this.#service.api('PUT', '/v1/users/me/password', { token: slot.session.accessToken, body })
+    if (answer.status >= 400) throw new CommandError(answer.body)
+    actor.password = password
+  }
+
+  async #connect(slot: Slot, from: 'cursor' | 'earlier' | 'nothing'): Promise<void> {
+    const held = from === 'cursor' ? slot.stored : from === 'earlier' ? (slot.earlier ?? slot.stored) : undefined
+    // Members come on request only: what was opened is not kept.
+    held?.collections.delete('members')
+    slot.opened = new Set()
+    const resumed = held === undefined || held.cursor === '' ? {} : { replica: held }
+    const device = await this.#service.connect(slot.session, resumed)
+    slot.device = device
+    slot.stored = undefined
+    watched(slot, device)
+  }
+}
