@@ -124,6 +124,47 @@ describe('groups', () => {
     })
   })
 
+  it('leave to one who was removed what was seen until then, and nothing else', async () => {
+    const { groupId, conversationId } = await createGroup(ada, bob)
+    const send = (text: string) =>
+      api.ok(`POST /v1/conversations/${conversationId}/messages`, { token: ada.token, body: textOf(text) })
+    await send('before')
+    await api.ok(`POST /v1/groups/${groupId}/members/remove`, { token: ada.token, body: { userIds: [bob.userId] } })
+    const { position } = await send('after')
+    const history = `GET /v1/conversations/${conversationId}/messages`
+    const texts = async (token: string) =>
+      (await api.ok(`${history}?after=${position}`, { token })).items.flatMap(
+        (message: { body: { text?: string } }) => message.body.text ?? [],
+      )
+    expect(await texts(ada.token)).toEqual(['before', 'after'])
+    expect(await texts(bob.token)).toEqual(['before'])
+    const row = await api.ok(`GET /v1/conversations/${conversationId}`, { token: bob.token })
+    expect(row).toMatchObject({ active: false, lastMessage: { body: { text: 'before' } } })
+    await api.ok(`POST /v1/conversations/${conversationId}/read`, { token: bob.token, body: { seq: 99 } })
+    await api.refused('group.not-found', `GET /v1/groups/${groupId}`, { token: bob.token })
+    await api.refused('group.not-found', `GET /v1/groups/${groupId}/members`, { token: bob.token })
+    await api.refused('conversation.not-found', `POST /v1/conversations/${conversationId}/messages`, {
+      token: bob.token,
+      body: textOf('hi'),
+    })
+  })
+
+  it('tell what changed since a cursor, in their list and in the notifications', async () => {
+    const { groupId, position } = await createGroup(ada, bob)
+    const since = `since=${api.node.store.logId}.1.${position}`
+    const joined = await api.ok(`GET /v1/groups?${since}&after=${position}`, { token: bob.token })
+    expect(joined.items).toMatchObject([{ groupId }])
+    const end = await api.ok(`DELETE /v1/groups/${groupId}`, { token: ada.token })
+    const after = `since=${joined.cursor}&after=${end.position}`
+    expect(await api.ok(`GET /v1/groups?${after}`, { token: bob.token })).toMatchObject({
+      items: [],
+      removed: [groupId],
+    })
+    const { items } = await api.ok(`GET /v1/notifications?${after}`, { token: bob.token })
+    expect(items).toMatchObject([{ kind: 'groupDissolved', groupId }])
+    await api.refused('sync.too-old', 'GET /v1/groups?since=other.1.0000000000000000', { token: bob.token })
+  })
+
   it.each([
     [{}, 'name'],
     [{ name: '' }, 'name'],

@@ -104,6 +104,8 @@ const movableClock = () => {
   return {
     unixMs: () => Date.now() + aheadMs,
     now: () => instantOf(Date.now() + aheadMs),
+    /** Moves only when it is told to. */
+    passedMs: () => aheadMs,
     pass: (seconds: number) => {
       aheadMs += seconds * 1_000
     },
@@ -151,7 +153,7 @@ export const startHarness = async (): Promise<Harness> => {
     socketUrl: () => 'ws://127.0.0.1:1/v1/realtime',
     rateLimits: false,
   }
-  const limits = createRateLimits({ on: true, nowMs: clock.unixMs })
+  const limits = createRateLimits({ on: true, nowMs: clock.passedMs })
   const execution = createExecution({
     operationDependencies: {
       node,

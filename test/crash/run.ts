@@ -163,6 +163,7 @@ const runScenario = async (name: string, count: number, seed: number): Promise<r
   const acting = running.actors
     .slice(0, -1)
     .map(actor => actor.act(stopping.signal).catch(error => void ledger.failures.push(String(error?.stack ?? error))))
+  let keep = true
   try {
     await rounds(count, scenario, victim, random, running)
     stopping.abort()
@@ -174,6 +175,7 @@ const runScenario = async (name: string, count: number, seed: number): Promise<r
     say(
       `  ${sends} sends, ${ledger.commands} commands, ${ledger.reconnects} connects, ${ledger.resets} full syncs; ${refusals}`,
     )
+    keep = checks.some(({ failures }) => failures.length > 0)
     return checks
   } catch (error) {
     say(server()?.output().slice(-4_000) ?? '')
@@ -181,7 +183,8 @@ const runScenario = async (name: string, count: number, seed: number): Promise<r
   } finally {
     stopping.abort()
     await server()?.kill()
-    await scenario.end()
+    await scenario.end(keep)
+    if (keep) say(`  left for looking into: ${scenario.dataDir}`)
   }
 }
 

@@ -22,10 +22,12 @@ export interface Victim {
 }
 
 export interface Scenario {
+  /** What it ran on; kept when something failed, unless it is a disk of its own. */
+  readonly dataDir: string
   readonly environment: Readonly<Record<string, string>>
   /** One round. */
   fault(victim: Victim, random: Random): Promise<string>
-  end(): Promise<void>
+  end(keep: boolean): Promise<void>
 }
 
 /** A scenario cannot run here; the message says why. */
@@ -40,30 +42,35 @@ const sendMsMax = 5_000
 
 const withFolder = () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'ledgerline-crash-'))
-  return { dataDir, remove: () => rmSync(dataDir, { recursive: true, force: true }) }
+  const remove = (keep: boolean) => {
+    if (!keep) rmSync(dataDir, { recursive: true, force: true })
+  }
+  return { dataDir, remove }
 }
 
 const kill = async (): Promise<Scenario> => {
   const { dataDir, remove } = withFolder()
   return {
+    dataDir,
     environment: { DATA_DIR: dataDir },
     fault: async victim => {
       await victim.crash()
       return 'killed'
     },
-    end: async () => remove(),
+    end: async keep => remove(keep),
   }
 }
 
 const readModelsDeleted = async (): Promise<Scenario> => {
   const { dataDir, remove } = withFolder()
   return {
+    dataDir,
     environment: { DATA_DIR: dataDir },
     fault: async victim => {
       await victim.crash(() => rmSync(join(dataDir, 'readmodels'), { recursive: true, force: true }))
       return 'killed, read models deleted'
     },
-    end: async () => remove(),
+    end: async keep => remove(keep),
   }
 }
 
@@ -94,6 +101,7 @@ const eventStoreDb = async (): Promise<Scenario> => {
   ]
   let round = 0
   return {
+    dataDir,
     environment: { DATA_DIR: dataDir, EVENTSTORE_URL: standIn.url },
     fault: async victim => {
       const done = await (faults[round++ % faults.length] as (victim: Victim) => Promise<string>)(victim)
@@ -101,9 +109,9 @@ const eventStoreDb = async (): Promise<Scenario> => {
       await victim.mustSend(recoverMsMax)
       return done
     },
-    end: async () => {
+    end: async keep => {
       await standIn.dispose()
-      remove()
+      remove(keep)
     },
   }
 }
@@ -113,11 +121,14 @@ const postgres = async (): Promise<Scenario> => {
   const { dataDir, remove } = withFolder()
   const database = await startPostgres()
   return {
+    dataDir,
     environment: { DATA_DIR: dataDir, DATABASE_URL: database.url },
     fault: async (victim, random) => {
       const mode = random.pick(['fast', 'immediate'] as const)
       const downMs = random.between(100, 4_000)
       const crashes = random.chance(0.3)
+      // Makes sure that the one who sends without Postgres is connected before.
+      await victim.mustSend(recoverMsMax)
       database.halt(mode)
       await pause(downMs)
       // Messages go on without Postgres.
@@ -127,9 +138,9 @@ const postgres = async (): Promise<Scenario> => {
       victim.mustLive()
       return `Postgres stopped (${mode}) for ${downMs} ms${crashes ? ', server killed meanwhile' : ''}`
     },
-    end: async () => {
+    end: async keep => {
       await database.stop()
-      remove()
+      remove(keep)
     },
   }
 }
@@ -154,15 +165,16 @@ const diskFull = async (): Promise<Scenario> => {
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${diskMebibytes}m`, 'tmpfs', disk], { stdio: 'pipe' })
   } catch (error) {
-    remove()
+    remove(false)
     throw new CannotRun(`a small disk cannot be mounted here (${(error as Error).message.split('\n')[0]}): run as root`)
   }
   const filler = join(disk, 'filler')
   const unmount = () => {
     execFileSync('umount', ['-l', disk])
-    remove()
+    remove(false)
   }
   return {
+    dataDir,
     environment: { DATA_DIR: join(disk, 'data') },
     fault: async (victim, random) => {
       fill(filler)

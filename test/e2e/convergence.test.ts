@@ -43,7 +43,6 @@ describe('whatever people do', () => {
       await people.begin()
       for (const step of together(commands)) await people.step(step)
       expect(await people.divergence()).toEqual([])
-      process.stderr.write(`${commands.length} commands ${JSON.stringify((globalThis as any).tally)}\n`)
       await people.leave()
       expect(service.failures).toEqual([])
     })

@@ -271,10 +271,12 @@ test('what npm prints above the output of a script does not spoil an export', as
   expect(await importLog(target, bytesOf(banner + (await exported(source))), quiet)).toBe(2)
   expect(await walkLog(target, 'start')).toEqual(await walkLog(source, 'start'))
   const [header] = (await exported(source)).split('\n')
-  expect(await failureOf(importLog(await newStore(), bytesOf(`${header}\n> late\n`), quiet))).toBeInstanceOf(BadExport)
-  expect(await failureOf(importLog(await newStore(), bytesOf(banner), quiet))).toMatchObject({
-    message: 'the input is empty',
-  })
+  const failureOn = async (file: string) => {
+    const store = await newStore()
+    return failureOf(() => importLog(store, bytesOf(file), quiet))
+  }
+  expect(await failureOn(`${header}\n> late\n`)).toBeInstanceOf(BadExport)
+  expect(await failureOn(banner)).toMatchObject({ message: 'the input is empty' })
 })
 
 test('the commands fail with a message and an exit code, and make no folder for a wrong DATA_DIR', async () => {

@@ -8,7 +8,7 @@ import { type Arguments, operationNamed, requestOf } from './operation-request.t
 import { whenQuiet } from './quiet.ts'
 import type { CommandKind, RandomCommand } from './random-commands.ts'
 import type { SocketClosed } from './raw-socket.ts'
-import type { Replica } from './replica.ts'
+import type { Replica, ServerFrame } from './replica.ts'
 import type { Person, TestService } from './service.ts'
 
 const peopleCount = 4
@@ -34,15 +34,6 @@ interface Actor {
   spare: SignedIn
   password: string
   readonly sent: { readonly conversationId: string; readonly args: Arguments }[]
-}
-
-/** Notes how the connection ends. */
-const watched = (slot: Slot, device: Device): Slot => {
-  slot.closed = undefined
-  void device.closed.then(closed => {
-    if (slot.device === device) slot.closed = closed
-  })
-  return slot
 }
 
 /** Answers that tell of a fault in the server, or in these commands. */
@@ -73,15 +64,17 @@ export class RandomPeople {
         const slot = async (number: number): Promise<Slot> => {
           const deviceId = `device-${number}`
           const session = number === 1 ? person.session : await service.signIn(person, deviceId)
-          const device = await service.connect(session)
-          const off = { closed: undefined, stored: undefined, earlier: undefined }
-          return watched({ deviceId, session, device, ...off, opened: new Set() }, device)
+          const off = { device: undefined, closed: undefined, stored: undefined, earlier: undefined }
+          return { deviceId, session, ...off, opened: new Set() }
         }
         const slots = await Promise.all(Array.from({ length: devicesEach }, (_, index) => slot(index + 1)))
         return { person, slots, spare: await service.signIn(person, 'spare'), password: '', sent: [] }
       }),
     )
-    return new RandomPeople(service, nobody, actors)
+    const arrived = new RandomPeople(service, nobody, actors)
+    const slots = actors.flatMap(actor => actor.slots)
+    await Promise.all(slots.map(slot => arrived.#connect(slot, 'nothing')))
+    return arrived
   }
 
   /** Something to begin with: a group of three, and a word from everybody to everybody. */
@@ -89,8 +82,8 @@ export class RandomPeople {
     const by = { who: 0, device: 0, together: false }
     await this.step([{ ...by, kind: 'createGroup', members: [1, 2] }])
     const everybody = this.#actors.map((_, who) => who)
-    const said = everybody.flatMap(who => [0, 1, 2, 3].map(to => ({ ...by, who, to, again: false })))
-    await this.step(said.map(one => ({ ...one, kind: 'say' })))
+    const everywhere = [0, 1, 2, 3] as const
+    await this.step(everybody.flatMap(who => everywhere.map(to => ({ ...by, kind: 'say', who, to, again: false }))))
   }
 
   /** Does a few things at the same time. */
@@ -127,12 +120,9 @@ export class RandomPeople {
   }
 
   async #do(command: RandomCommand): Promise<void> {
-    const t = ((globalThis as any).tally ??= {})[command.kind] ??= {}
     try {
       await (this.#deeds[command.kind] as (command: RandomCommand) => Promise<unknown>)(command)
-      t.ok = (t.ok ?? 0) + 1
     } catch (error) {
-      t[(error as any).code ?? 'closed'] = (t[(error as any).code ?? 'closed'] ?? 0) + 1
       const isAnswer = error instanceof CommandError && !neverAnswered.has(error.code)
       const isCut = error instanceof DeviceClosed && expectedCloses.has(error.closed.code)
       if (!isAnswer && !isCut) this.faults.push(`${JSON.stringify(command)}: ${error}`)
@@ -362,9 +352,16 @@ export class RandomPeople {
     held?.collections.delete('members')
     slot.opened = new Set()
     const resumed = held === undefined || held.cursor === '' ? {} : { replica: held }
-    const device = await this.#service.connect(slot.session, resumed)
+    const onFrame = (frame: ServerFrame) => {
+      // Whoever is out of a group no longer hears of its members.
+      if (frame.op === 'remove' && frame.collection === 'groups') slot.opened.delete(String(frame.id))
+    }
+    const device = await this.#service.connect(slot.session, { ...resumed, onFrame })
     slot.device = device
     slot.stored = undefined
-    watched(slot, device)
+    slot.closed = undefined
+    void device.closed.then(closed => {
+      if (slot.device === device) slot.closed = closed
+    })
   }
 }
