@@ -32,6 +32,8 @@ export interface ExecutionDependencies {
 }
 
 const behind = refuse('projection.behind', 'The read models have not passed `after` yet. Try again in a moment.')
+/** The answer where only current read models would do. */
+export const readModelsBehind = refuse('projection.behind', 'The read models are behind. Try again in a moment.')
 const nodeBehind = refuse('projection.behind', 'This server is behind the event log. Try again in a moment.')
 /** The answer to a caller without a token. */
 export const noToken = refuse('token.invalid', 'Send an access token: Authorization: Bearer <token>.')

@@ -3,13 +3,14 @@
 
 import { conversation } from '../domain/conversation/conversation.ts'
 import { isRejection } from '../domain/decider.ts'
-import { group, roleIn } from '../domain/group/group.ts'
+import { group } from '../domain/group/group.ts'
 import { type ConversationId, conversationParts, streamOf, type UserId } from '../domain/ids.ts'
 import { type InboxCommand, inbox } from '../domain/inbox/inbox.ts'
-import { conversationOf, pinnedCount } from '../projections/inbox.ts'
+import { pinnedCount, type Sight, sightOf } from '../projections/inbox.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { type Refusal, refuse } from './errors.ts'
+import { isRefusal, type Refusal, refuse } from './errors.ts'
+import { afterMsMax, readModelsBehind } from './execution.ts'
 import type { Call } from './operation.ts'
 
 export const noSuchConversation = refuse(
@@ -18,24 +19,25 @@ export const noSuchConversation = refuse(
 )
 
 /**
- * The newest seq the user may see; undefined when there is no such conversation for them. From the held states where the
- * user takes part, because a device may tell of a message that the read models have not seen yet.
+ * How far the caller can see a conversation; undefined when there is no such for them. A device may tell of a message that
+ * the read models have not seen yet, so the head comes from the held state; what they say of a membership is waited for.
  */
-export const visibleLastSeq = async (
-  { node, database }: OperationDependencies,
+const sightIn = async (
+  { node, database, passed }: OperationDependencies,
   userId: UserId,
   conversationId: ConversationId,
-): Promise<number | undefined> => {
+): Promise<Sight | Refusal | undefined> => {
   const parts = conversationParts(conversationId)
   if (parts === undefined) return undefined
-  const lastSeq = async () => (await node.load(conversation, streamOf.conversation(conversationId))).state.lastSeq
+  const headSeq = async () => (await node.load(conversation, streamOf.conversation(conversationId))).state.lastSeq
   if (parts.kind === 'p2p') {
-    return parts.users.includes(userId) ? (await lastSeq()) || undefined : undefined
+    const lastSeq = parts.users.includes(userId) ? await headSeq() : 0
+    return lastSeq === 0 ? undefined : { lastSeq, floorSeq: 0 }
   }
-  const { state } = await node.load(group, streamOf.group(parts.groupId))
-  if (roleIn(state, userId) !== null) return lastSeq()
-  // A former member sees what was seen until then.
-  return (await conversationOf(database, userId, conversationId))?.lastSeq
+  const { state, position } = await node.load(group, streamOf.group(parts.groupId))
+  if (state.status === 'none') return undefined
+  if (!(await passed(position, afterMsMax))) return readModelsBehind
+  return sightOf(database, userId, conversationId, await headSeq())
 }
 
 type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never
@@ -51,9 +53,10 @@ export const runInboxCommand = async (
   const { node, database } = dependencies
   const { userId } = call.caller
   const conversationId = id as ConversationId
-  const lastSeq = await visibleLastSeq(dependencies, userId, conversationId)
-  if (lastSeq === undefined) return noSuchConversation satisfies Refusal
-  const facts = { lastSeq, pinnedCount: change.type === 'PinConversation' ? await pinnedCount(database, userId) : 0 }
+  const sight = await sightIn(dependencies, userId, conversationId)
+  if (sight === undefined) return noSuchConversation satisfies Refusal
+  if (isRefusal(sight)) return sight
+  const facts = { ...sight, pinnedCount: change.type === 'PinConversation' ? await pinnedCount(database, userId) : 0 }
   const command = { ...change, userId, conversationId, at: node.clock.now() } as InboxCommand
   const handled = await runCommand(node, call, inbox, streamOf.inbox(userId, conversationId), command, facts)
   return isRejection(handled) ? handled : { position: handled.position }

@@ -12,8 +12,8 @@ import type { MessageContent } from '../eventstore/sends.ts'
 import { type HistoryPlace, historyPage, type VisibleMessage, visibleMessage } from '../projections/message.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { refuse } from './errors.ts'
-import { afterMsMax } from './execution.ts'
+import { isRefusal, type Refusal, refuse } from './errors.ts'
+import { afterMsMax, readModelsBehind } from './execution.ts'
 import {
   clientMessageId,
   conversationId,
@@ -103,7 +103,7 @@ const seen = async (
   userId: UserId,
   id: ConversationId,
   wanted: number,
-): Promise<VisibleMessage | undefined> => {
+): Promise<VisibleMessage | Refusal | undefined> => {
   const found = await visibleMessage(database, userId, id, wanted)
   if (found !== undefined) return found
   const { state } = await node.load(conversation, streamOf.conversation(id))
@@ -113,7 +113,8 @@ const seen = async (
     direction: 'forwards',
     limit: 1,
   })
-  if (event === undefined || !(await passed(event.position, afterMsMax))) return undefined
+  if (event === undefined) return undefined
+  if (!(await passed(event.position, afterMsMax))) return readModelsBehind
   return visibleMessage(database, userId, id, wanted)
 }
 
@@ -132,6 +133,7 @@ const recall = async (
   const id = args.conversationId as ConversationId
   const found = await seen(dependencies, by, id, args.seq)
   if (found === undefined) return noSuchMessage
+  if (isRefusal(found)) return found
   const parts = conversationParts(id)
   const state = parts?.kind === 'group' ? (await node.load(group, streamOf.group(parts.groupId))).state : noGroup
   const facts = { message: found, byRole: roleIn(state, by), fromRole: roleIn(state, found.from) }

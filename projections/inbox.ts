@@ -8,6 +8,7 @@ import type { ConversationRow } from '../domain/rows.ts'
 import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
 import { type Queryable, type Statement, statement, type Transaction } from './database.ts'
 import { changedEntries, foldEvents, loadTouched, markTypes, memberTypes } from './inbox-batch.ts'
+import { noMessages, visibleSeqOf } from './inbox-fold.ts'
 import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { ConversationKind, InboxTable } from './schema.ts'
@@ -240,6 +241,33 @@ export const unreadOf = async (database: Queryable, userId: UserId): Promise<Unr
     conversations: rows.reduce((sum, row) => sum + row.conversations, 0),
     byKind: { p2p: totalOf('p2p'), group: totalOf('group') },
   }
+}
+
+const sight = statement(
+  'conversation-sight',
+  'select from_seq, to_seq, earlier_to_seq, base_seq from inbox where user_id = $1 and conversation_id = $2',
+)
+
+/** How far a user can see a conversation. */
+export interface Sight {
+  /** The newest seq the user may see; 0 while there is none. */
+  readonly lastSeq: number
+  /** What lies at or below it is not unread, whatever is marked: it was read, or there before the user joined. */
+  readonly floorSeq: number
+}
+
+/**
+ * Undefined when the user has no such conversation.
+ * @param headSeq its newest message, which the caller may know better than the read models do
+ */
+export const sightOf = async (
+  database: Queryable,
+  userId: UserId,
+  conversationId: ConversationId,
+  headSeq: number,
+): Promise<Sight | undefined> => {
+  const [row] = await database.query<InboxTable>(sight, [userId, conversationId])
+  return row && { lastSeq: visibleSeqOf(row, { ...noMessages, lastSeq: headSeq }), floorSeq: row.base_seq }
 }
 
 const pinned = statement(

@@ -1,4 +1,4 @@
-// Owns the words between router, hub and ring: what can be done for an event, and what must be known before. Types only.
+// Owns the words between router, hub and ring: what can be done for an event, and what must be known before.
 
 import type { Account } from '../domain/account/account.ts'
 import type { EventOf, EventType } from '../domain/events.ts'
@@ -8,6 +8,15 @@ import type { InboxMarks } from '../domain/inbox/events.ts'
 import type { ConversationRow } from '../domain/rows.ts'
 import type { OpenSession } from '../domain/session/session.ts'
 import type { CursorPrefix, Topic } from './protocol.ts'
+
+export type HiddenMarks = Partial<Pick<ConversationRow, 'readSeq' | 'clearedSeq' | 'pinnedAt'>>
+
+/** The row of a hidden conversation after the user set something; what is read is never unread again. */
+export const hiddenWith = (row: ConversationRow, set: HiddenMarks): ConversationRow => ({
+  ...row,
+  ...set,
+  readSeq: Math.max(row.readSeq, set.readSeq ?? 0),
+})
 
 export type Action =
   | { readonly do: 'publish'; readonly topic: Topic; readonly frame: string }
@@ -23,12 +32,12 @@ export type Action =
   | { readonly do: 'join'; readonly userId: UserId; readonly topic: Topic }
   | { readonly do: 'leave'; readonly userId: UserId; readonly topic: Topic }
   | { readonly do: 'hide'; readonly userId: UserId; readonly row: ConversationRow }
-  /** What a hidden conversation comes back with is cleared up to here. */
+  /** What the user set meanwhile, for a hidden conversation to come back with. */
   | {
-      readonly do: 'clear'
+      readonly do: 'marks'
       readonly userId: UserId
       readonly conversationId: ConversationId
-      readonly clearedSeq: number
+      readonly set: HiddenMarks
     }
   /** Cuts the sockets of a session that is over. */
   | { readonly do: 'cut'; readonly userId: UserId; readonly sessionId: SessionId }

@@ -5,7 +5,7 @@ import type { ConversationId, Position, SessionId, UserId } from '../domain/ids.
 import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
-import type { Action, RouteFacts } from './actions.ts'
+import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
 import { type CloseName, type CursorPrefix, groupTopic, putFrame, type Topic, userTopic } from './protocol.ts'
 import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
@@ -174,10 +174,10 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         if (user !== undefined) hide(user, action.row)
         return
       }
-      case 'clear': {
+      case 'marks': {
         const user = users.get(action.userId)
         const row = user?.hidden.get(action.conversationId)
-        if (user !== undefined && row !== undefined) hide(user, { ...row, clearedSeq: action.clearedSeq })
+        if (user !== undefined && row !== undefined) hide(user, hiddenWith(row, action.set))
         return
       }
       case 'cut': {

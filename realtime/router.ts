@@ -29,7 +29,7 @@ import {
   tombstoneText,
   userRowOf,
 } from '../domain/rows.ts'
-import type { Action, Need, Route, Routed, RouteFacts } from './actions.ts'
+import type { Action, HiddenMarks, Need, Route, Routed, RouteFacts } from './actions.ts'
 import { groupTopic, membersTopic, patchFrame, putFrame, removeFrame, type Topic, userTopic } from './protocol.ts'
 
 const nothing = { actions: () => [] } as const
@@ -234,13 +234,20 @@ const groupDissolved: Route<'GroupDissolved'> = {
   },
 }
 
-const patchMarks =
-  (fields: (marks: InboxMarks) => Partial<ConversationRow>) =>
-  (
-    { data: { userId, conversationId, marks } }: { readonly data: InboxEvent['data'] },
-    _: RouteFacts,
-    cursor: string,
-  ) => [publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, JSON.stringify(fields(marks))))]
+const patchMarks = (
+  { userId, conversationId }: InboxEvent['data'],
+  set: HiddenMarks & { readonly lastMessage?: null },
+  cursor: string,
+): readonly Action[] => {
+  const { lastMessage: _, ...marks } = set
+  return [
+    publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, JSON.stringify(set))),
+    { do: 'marks', userId, conversationId, set: marks },
+  ]
+}
+
+/** Up to where the user has nothing unread. */
+const readSeqOf = ({ readSeq, clearedSeq }: InboxMarks): number => Math.max(readSeq, clearedSeq)
 
 const headNeeds = ({ conversationId }: { conversationId: ConversationId }): readonly Need[] => {
   const parts = conversationParts(conversationId)
@@ -258,14 +265,9 @@ const seesAfter = ({ userId, conversationId }: InboxEvent['data'], seq: number, 
 const conversationCleared: Route<'ConversationCleared'> = {
   needs: headNeeds,
   actions: ({ data }, facts, cursor) => {
-    const { userId, conversationId, marks } = data
-    const { clearedSeq } = marks
+    const { clearedSeq } = data.marks
     const lastMessage = seesAfter(data, clearedSeq, facts) ? undefined : { lastMessage: null }
-    const set = JSON.stringify({ clearedSeq, readSeq: Math.max(marks.readSeq, clearedSeq), ...lastMessage })
-    return [
-      publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, set)),
-      { do: 'clear', userId, conversationId, clearedSeq },
-    ]
+    return patchMarks(data, { clearedSeq, readSeq: readSeqOf(data.marks), ...lastMessage }, cursor)
   },
 }
 
@@ -274,11 +276,10 @@ const conversationDeleted: Route<'ConversationDeleted'> = {
   actions: ({ data }, facts, cursor) => {
     const { userId, conversationId, marks } = data
     const { clearedSeq } = marks
-    const readSeq = Math.max(marks.readSeq, clearedSeq)
+    const readSeq = readSeqOf(marks)
     // A message came between the decision and the event: the conversation is back at once.
     if (seesAfter(data, marks.deletedSeq, facts)) {
-      const set = JSON.stringify({ readSeq, clearedSeq, pinnedAt: null })
-      return [publish(userTopic(userId), patchFrame(cursor, 'conversations', conversationId, set))]
+      return patchMarks(data, { readSeq, clearedSeq, pinnedAt: null }, cursor)
     }
     const kind = conversationParts(conversationId)?.kind ?? 'p2p'
     const { seq } = facts.head(conversationId)
@@ -345,9 +346,13 @@ const routes: { readonly [Type in EventType]: Route<Type> } = {
   GroupDissolved: groupDissolved,
   MessageSent: messageSent,
   MessageRecalled: messageRecalled,
-  ConversationRead: { actions: patchMarks(({ readSeq, clearedSeq }) => ({ readSeq: Math.max(readSeq, clearedSeq) })) },
-  ConversationPinned: { actions: patchMarks(({ pinnedAt }) => ({ pinnedAt })) },
-  ConversationUnpinned: { actions: patchMarks(() => ({ pinnedAt: null })) },
+  ConversationRead: {
+    actions: ({ data }, _facts, cursor) => patchMarks(data, { readSeq: readSeqOf(data.marks) }, cursor),
+  },
+  ConversationPinned: {
+    actions: ({ data }, _facts, cursor) => patchMarks(data, { pinnedAt: data.marks.pinnedAt }, cursor),
+  },
+  ConversationUnpinned: { actions: ({ data }, _facts, cursor) => patchMarks(data, { pinnedAt: null }, cursor) },
   ConversationCleared: conversationCleared,
   ConversationDeleted: conversationDeleted,
   FollowerAdvanced: nothing,

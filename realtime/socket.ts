@@ -286,7 +286,13 @@ export class DeviceSocket implements LiveSocket {
   async #syncFromRows(id: string | undefined, device: Device, since: Position | null): Promise<void> {
     const { hub, readSnapshot, counters } = this.#context
     counters.syncs++
-    const { snapshot, reset } = await readSince(readSnapshot, device.userId, since)
+    // Whatever keeps the rows from being read passes: the device comes back later.
+    const read = await readSince(readSnapshot, device.userId, since).catch(error => {
+      this.#context.onError(error, 'the rows of a sync')
+      return undefined
+    })
+    if (read === undefined) return this.end('behind')
+    const { snapshot, reset } = read
     const isRouted = await hub.whenRouted(snapshot.position, catchUpMsMax)
     if (this.#out.closed) return
     const replay = isRouted ? replaySnapshot(hub, device.userId, snapshot) : undefined

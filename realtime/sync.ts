@@ -3,6 +3,7 @@
 
 import type { GroupId, Position, UserId } from '../domain/ids.ts'
 import type { Collection, ConversationRow, OpenCollection } from '../domain/rows.ts'
+import { hiddenWith } from './actions.ts'
 import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore } from './hub.ts'
 import { type CursorPrefix, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
 import type { RingEntry } from './ring.ts'
@@ -191,10 +192,10 @@ const walk = (
       case 'hide':
         if (action.userId === userId) hidden.set(action.row.conversationId, action.row)
         break
-      case 'clear': {
+      case 'marks': {
         const row = hidden.get(action.conversationId)
-        if (action.userId !== userId || row === undefined) break
-        hidden.set(action.conversationId, { ...row, clearedSeq: action.clearedSeq })
+        if (action.userId === userId && row !== undefined)
+          hidden.set(action.conversationId, hiddenWith(row, action.set))
         break
       }
       case 'cut':

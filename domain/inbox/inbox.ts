@@ -45,6 +45,8 @@ export type InboxCommand = MarkRead | PinConversation | UnpinConversation | Clea
 export interface InboxFacts {
   /** The newest seq of the conversation that this user may see; 0 when there is none. */
   readonly lastSeq: number
+  /** What lies at or below it is not unread whatever is marked: it was there before the user joined. 0: nothing. */
+  readonly floorSeq: number
   /** How many conversations this user has pinned. */
   readonly pinnedCount: number
 }
@@ -85,9 +87,16 @@ const moved = (
   return unchanged ? [] : [{ type, data: { userId, conversationId, marks, at } }]
 }
 
-/** A client may know less or claim more than there is: the mark stops at the last message. */
-const markRead = (command: MarkRead, state: InboxMarks, facts: InboxFacts): readonly InboxEvent[] =>
-  moved('ConversationRead', command, state, { readSeq: Math.min(command.seq, facts.lastSeq) })
+/** A client may know less or claim more than there is: the mark stops at the last message, and begins above the floor. */
+const markRead = (command: MarkRead, state: InboxMarks, facts: InboxFacts): readonly InboxEvent[] => {
+  const seq = Math.min(command.seq, facts.lastSeq)
+  return seq <= facts.floorSeq ? [] : moved('ConversationRead', command, state, { readSeq: seq })
+}
+
+const clear = (command: ClearConversation, state: InboxMarks, facts: InboxFacts): readonly InboxEvent[] =>
+  facts.lastSeq <= state.clearedSeq
+    ? []
+    : moved('ConversationCleared', command, state, { readSeq: facts.floorSeq, clearedSeq: facts.lastSeq })
 
 const pin = (command: PinConversation, state: InboxMarks, facts: InboxFacts): Decision<InboxEvent, InboxRejection> => {
   if (state.pinnedAt !== null) return []
@@ -110,7 +119,9 @@ const deleteConversation = (
   facts: InboxFacts,
 ): readonly InboxEvent[] => {
   const { lastSeq } = facts
-  const gone = { readSeq: lastSeq, deletedSeq: lastSeq, pinnedAt: null }
+  // Without a message nothing is marked; with one, never below what was not unread anyway.
+  const readSeq = lastSeq === 0 ? 0 : Math.max(lastSeq, facts.floorSeq)
+  const gone = { readSeq, deletedSeq: lastSeq, pinnedAt: null }
   return moved('ConversationDeleted', command, state, command.messages ? { ...gone, clearedSeq: lastSeq } : gone)
 }
 
@@ -129,7 +140,7 @@ export const inbox: Decider<InboxMarks, InboxCommand, InboxEvent, InboxRejection
       case 'UnpinConversation':
         return moved('ConversationUnpinned', command, state, { pinnedAt: null })
       case 'ClearConversation':
-        return moved('ConversationCleared', command, state, { clearedSeq: facts.lastSeq })
+        return clear(command, state, facts)
       case 'DeleteConversation':
         return deleteConversation(command, state, facts)
       default:

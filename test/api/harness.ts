@@ -214,7 +214,8 @@ export const startHarness = async (): Promise<Harness> => {
   const signIn: Harness['signIn'] = async (userName, deviceId = 'device-1') => {
     const device = { deviceId, platform: 'linux', name: deviceId }
     const body = { by: 'password', userName, password: testPassword, device }
-    const { userId, sessionId, accessToken: token, refreshToken } = await ok('POST /v1/sessions', { body })
+    const { userId, sessionId, accessToken: token, refreshToken, position } = await ok('POST /v1/sessions', { body })
+    expect(await runner.passed(position, 30_000)).toBe(true)
     return { userId, userName, sessionId, token, refreshToken }
   }
 

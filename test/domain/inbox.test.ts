@@ -11,7 +11,7 @@ const { given } = specify(inbox)
 const at = '2026-11-23T08:00:00.000Z' as Instant
 const base = { userId: 'ann' as UserId, conversationId: 'p2p:ann:bob' as ConversationId, at }
 const none: InboxMarks = { readSeq: 0, clearedSeq: 0, deletedSeq: 0, pinnedAt: null }
-const facts = (lastSeq: number, pinnedCount = 0) => ({ lastSeq, pinnedCount })
+const facts = (lastSeq: number, pinnedCount = 0, floorSeq = 0) => ({ lastSeq, floorSeq, pinnedCount })
 
 const event = (type: InboxEvent['type'], marks: Partial<InboxMarks>): InboxEvent => ({
   type,
@@ -43,6 +43,15 @@ describe('reading (R83)', () => {
     const there = event('ConversationRead', { readSeq: 5 })
     for (const seq of [5, 4, 0, -1]) given(there).when(read(seq), facts(9)).then([])
     given(there).when(read(99), facts(4)).then([])
+  })
+
+  it('begins above what was there before the user joined', () => {
+    const joinedAt5 = (lastSeq: number) => facts(lastSeq, 0, 5)
+    for (const seq of [1, 5]) given().when(read(seq), joinedAt5(9)).then([])
+    given().when(read(9), joinedAt5(5)).then([])
+    given()
+      .when(read(6), joinedAt5(9))
+      .then([event('ConversationRead', { readSeq: 6 })])
   })
 })
 
@@ -97,6 +106,15 @@ describe('clearing (R72, R73)', () => {
       .when(clear, facts(8))
       .then([])
   })
+
+  it('makes nothing unread that was there before the user joined again', () => {
+    given()
+      .when(clear, facts(3, 0, 5))
+      .then([event('ConversationCleared', { readSeq: 5, clearedSeq: 3 })])
+    given()
+      .when(clear, facts(0, 0, 5))
+      .then([])
+  })
 })
 
 describe('deleting (R81)', () => {
@@ -112,6 +130,15 @@ describe('deleting (R81)', () => {
     given(pinned)
       .when(remove(true), facts(9))
       .then([event('ConversationDeleted', { readSeq: 9, clearedSeq: 9, deletedSeq: 9 })])
+  })
+
+  it('makes nothing unread that was there before the user joined again', () => {
+    given()
+      .when(remove(false), facts(3, 0, 5))
+      .then([event('ConversationDeleted', { readSeq: 5, deletedSeq: 3 })])
+    given()
+      .when(remove(true), facts(0, 0, 5))
+      .then([])
   })
 
   it('does nothing the second time, but can still clear afterwards', () => {
@@ -148,6 +175,7 @@ describe('under any sequence of commands and facts, also stale ones', () => {
     command,
     fc.integer({ min: 0, max: 25 }),
     fc.integer({ min: 0, max: limits.pinnedConversationsMax }),
+    fc.integer({ min: 0, max: 25 }),
   )
 
   it('no mark goes back or beyond the last message, every event changes something and is the whole state', () => {
@@ -155,9 +183,9 @@ describe('under any sequence of commands and facts, also stale ones', () => {
       fc.property(fc.array(step, { maxLength: 60 }), steps => {
         let state = inbox.initial
         let highest = 0
-        for (const [command, lastSeq, pinnedCount] of steps) {
-          highest = Math.max(highest, lastSeq)
-          const decision = inbox.decide(command, state, { lastSeq, pinnedCount })
+        for (const [command, lastSeq, pinnedCount, floorSeq] of steps) {
+          highest = Math.max(highest, lastSeq, floorSeq)
+          const decision = inbox.decide(command, state, { lastSeq, floorSeq, pinnedCount })
           if ('rejected' in decision) continue
           const before = state
           state = fold(inbox, decision, state)
@@ -169,7 +197,7 @@ describe('under any sequence of commands and facts, also stale ones', () => {
           if (decision.length === 1) expect(state).not.toStrictEqual(before)
           // Loading reads the newest event alone.
           if (decision.length === 1) expect(fold(inbox, decision)).toStrictEqual(state)
-          expect(inbox.decide(command, state, { lastSeq, pinnedCount })).toStrictEqual([])
+          expect(inbox.decide(command, state, { lastSeq, floorSeq, pinnedCount })).toStrictEqual([])
         }
       }),
     )

@@ -33,7 +33,7 @@ const keysMax = 6
 type Step =
   | { readonly do: 'send'; readonly key: number; readonly node: number }
   | { readonly do: 'fail'; readonly node: number; readonly how: number }
-  | { readonly do: 'shut' | 'open' | 'restart'; readonly node: number }
+  | { readonly do: 'shut' | 'open' | 'restart' | 'evict'; readonly node: number }
   | { readonly do: 'hold' | 'release'; readonly node: number }
   | { readonly do: 'wait'; readonly turns: number }
 
@@ -43,7 +43,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('fail' as const), node, how: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('shut' as const, 'open' as const), node }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('hold' as const, 'release' as const), node }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), node }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('restart' as const, 'evict' as const), node }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), turns: fc.integer({ min: 1, max: 6 }) }) },
 )
 
@@ -124,6 +124,7 @@ const check = async (log: TestLog, steps: readonly Step[]) => {
     if (next.do === 'wait') await turns(next.turns)
     else if (next.do === 'send') underWay.push(run.send(next.key, next.node))
     else if (next.do === 'fail') run.fail(next.node, next.how)
+    else if (next.do === 'evict') for (const id of run.conversations) evict(run.places[next.node] as Place, id)
     else await move(run.places[next.node] as Place, next.do)
   }
   for (const place of run.places) openGates(place)
@@ -135,6 +136,8 @@ const check = async (log: TestLog, steps: readonly Step[]) => {
   await verify(log, run)
   await Promise.all(run.places.map(place => place.node.close()))
 }
+
+const evict = ({ node: { states } }: Place, id: ConversationId) => states.evict(streamOf.conversation(id))
 
 const move = async (place: Place, what: 'shut' | 'open' | 'hold' | 'release' | 'restart') => {
   if (what === 'shut') place.store.subscriptionGate.shut()

@@ -1,0 +1,251 @@
+// The runner folds each event once, whatever fails when; it waits out what is away, says what it cannot fold, and gives way
+// to another. Waits are for positions, never for time.
+
+import { pino } from 'pino'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { loadCheckpoint } from '../../projections/checkpoint.ts'
+import type { Database, Session } from '../../projections/database.ts'
+import { type Runner, type RunnerOptions, startRunner } from '../../projections/runner.ts'
+import { type GivenLog, givenLog } from '../support/given-log.ts'
+import { Ledger, p2p } from '../support/ledger.ts'
+import { ledgerOf, type Step } from '../support/random-ledger.ts'
+import {
+  allRows,
+  databaseKinds,
+  empty,
+  fold,
+  openTestDatabase,
+  type TestDatabase,
+  testLogId,
+} from '../support/read-models.ts'
+
+const waitMs = 30_000
+
+/** The same ledger every time: numbers of a small generator. */
+const bigLedger = (): Ledger => {
+  let state = 1
+  const next = (below: number) => {
+    state = (state * 48_271) % 2_147_483_647
+    return state % below
+  }
+  return ledgerOf(Array.from({ length: 2_500 }, (): Step => [next(100), next(1_000), next(1_000), next(1_000)]))
+}
+
+describe.each(databaseKinds)('the runner on %s', kind => {
+  let opened: TestDatabase
+  let database: Database
+  let running: Runner[]
+  let lines: { msg: string; [field: string]: unknown }[]
+  beforeAll(async () => {
+    opened = await openTestDatabase(kind)
+    database = opened.database
+  })
+  afterAll(() => opened.dispose())
+  beforeEach(async () => {
+    await empty(database)
+    running = []
+    lines = []
+  })
+  afterEach(async () => {
+    for (const runner of running) await runner.stop()
+  })
+
+  const start = async (store: GivenLog, options: Partial<RunnerOptions> = {}): Promise<Runner> => {
+    const logger = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line)) })
+    const runner = await startRunner({ store, database, logger, ...options })
+    running.push(runner)
+    return runner
+  }
+  const caughtUp = async (runner: Runner, log: GivenLog) => {
+    expect(await runner.passed(await log.head(), waitMs)).toBe(true)
+  }
+  /** The rows that plain folding of these events gives. */
+  const rowsOf = async (events: Ledger['events']) => {
+    await empty(database)
+    await fold(database, events)
+    return allRows(database)
+  }
+
+  test('folds what is in the log and what comes, and tells where it is', async () => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId, events.slice(0, 1_500))
+    const runner = await start(log)
+    await caughtUp(runner, log)
+    log.add(events.slice(1_500))
+    await caughtUp(runner, log)
+    expect(runner.position()).toBe(await log.head())
+    expect(runner.lag()).toEqual({ events: 0, seconds: 0 })
+    expect(runner.counters).toMatchObject({ events: events.length, failures: 0 })
+    expect(await loadCheckpoint(database)).toMatchObject({ position: runner.position(), log_id: testLogId })
+    await runner.stop()
+    const rows = await allRows(database)
+    expect(rows).toEqual(await rowsOf(events))
+  })
+
+  test('answers who waits for a position that does not come with the deadline', async () => {
+    const log = givenLog(testLogId, bigLedger().events.slice(0, 10))
+    const runner = await start(log)
+    await caughtUp(runner, log)
+    expect(await runner.passed('ffffffffffffffff' as never, 30)).toBe(false)
+    expect(await runner.passed(await log.head(), 0)).toBe(true)
+  })
+
+  test('counts each event once, however often it is stopped and started', async () => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId)
+    for (let from = 0; from < events.length; from += 400) {
+      const runner = await start(log)
+      log.add(events.slice(from, from + 400))
+      // Stopped in the middle of whatever it does: what is in the log is folded first.
+      await runner.stop()
+      expect((await loadCheckpoint(database))?.position <= (await log.head())).toBe(true)
+    }
+    await caughtUp(await start(log), log)
+    const rows = await allRows(database)
+    await running.at(-1)?.stop()
+    expect(rows).toEqual(await rowsOf(events))
+  })
+
+  test('counts each event once when transactions fail, before and after their commit', async () => {
+    const { events } = bigLedger()
+    let transactions = 0
+    /** Every third transaction is lost, every fifth is committed and said to be lost. */
+    const failing = (session: Session): Session => ({
+      ...session,
+      transaction: async work => {
+        transactions++
+        if (transactions % 3 === 0) {
+          return session.transaction(async transaction => {
+            await work(transaction)
+            throw Object.assign(new Error('lost before the commit'), { code: 'ECONNRESET' })
+          })
+        }
+        const result = await session.transaction(work)
+        if (transactions % 5 === 0) throw Object.assign(new Error('lost after the commit'), { code: 'ECONNRESET' })
+        return result
+      },
+    })
+    const faulty: Database = { ...database, session: async () => failing(await database.session()) }
+    const log = givenLog(testLogId, events)
+    const runner = await start(log, { database: faulty })
+    await caughtUp(runner, log)
+    expect(runner.counters.failures).toBeGreaterThan(0)
+    await runner.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events))
+  })
+
+  test('names the event that it cannot fold, keeps all before it, and goes no further', async () => {
+    const ledger = new Ledger()
+    const chat = p2p('ada', 'bob')
+    for (let number = 0; number < 5; number++) ledger.send(chat, 'ada')
+    const again = { ...ledger.events[2], position: 'f000000000000000' } as (typeof ledger.events)[0]
+    const log = givenLog(testLogId, [...ledger.events, again])
+    const told = new Promise<void>(resolve => {
+      const known = lines
+      lines = new Proxy(known, {
+        get: (target, name, receiver) => {
+          if (target.some(line => line.msg.includes('cannot be folded'))) resolve()
+          return Reflect.get(target, name, receiver)
+        },
+      })
+    })
+    const runner = await start(log)
+    expect(await runner.passed(ledger.position, waitMs)).toBe(true)
+    await told
+    expect(lines.find(line => line.msg.includes('cannot be folded'))).toMatchObject({
+      position: again.position,
+      type: 'MessageSent',
+    })
+    expect(runner.position()).toBe(ledger.position)
+  })
+
+  test('waits for a log that is away', async () => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId, events.slice(0, 100))
+    log.setAway(true)
+    const runner = await start(log)
+    log.setAway(false)
+    await caughtUp(runner, log)
+    log.setAway(true)
+    log.setAway(false)
+    log.add(events.slice(100, 200))
+    await caughtUp(runner, log)
+    await runner.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events.slice(0, 200)))
+  })
+
+  test.each([
+    ['another log', { logId: 'other-log', from: 0 }],
+    ['a log that ends before', { logId: testLogId, from: 0 }],
+  ])('starts over on %s', async (_what, { logId }) => {
+    const { events } = bigLedger()
+    await fold(database, events.slice(0, 300))
+    const log = givenLog(logId, events.slice(0, 100))
+    const runner = await start(log)
+    await caughtUp(runner, log)
+    await runner.stop()
+    expect(await loadCheckpoint(database)).toMatchObject({ log_id: logId, position: events[99]?.position })
+    expect(lines.map(line => line.msg).filter(text => text.includes('start over')).length).toBe(1)
+    expect(await allRows(database)).toEqual(await rowsOf(events.slice(0, 100)))
+  })
+
+  test('starts over on rows of another version', async () => {
+    const { events } = bigLedger()
+    await fold(database, events.slice(0, 300))
+    await database.transaction(transaction =>
+      transaction.execute("update checkpoint set version = 0; delete from message; update account set name = 'old'"),
+    )
+    const log = givenLog(testLogId, events.slice(0, 300))
+    const runner = await start(log)
+    await caughtUp(runner, log)
+    await runner.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events.slice(0, 300)))
+  })
+
+  test('that only looks on follows the one that works', async () => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId, events.slice(0, 100))
+    const looker = await start(log, { works: false })
+    expect(await looker.passed(await log.head(), 20)).toBe(false)
+    const worker = await start(log)
+    await caughtUp(looker, log)
+    expect([looker.isWorking, worker.isWorking]).toEqual([false, true])
+    expect(looker.lag()).toEqual({ events: 0, seconds: 0 })
+  })
+
+  // PGlite belongs to one process: there is nobody to give way to.
+  test.skipIf(kind === 'pglite')('stands by while another works, and takes over from it', async () => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId, events.slice(0, 1_000))
+    const first = await start(log)
+    await caughtUp(first, log)
+    const second = await start(log, { database: await opened.again() })
+    expect(await second.passed(await log.head(), waitMs)).toBe(true)
+    expect([first.isWorking, second.isWorking]).toEqual([true, false])
+    await first.stop()
+    log.add(events.slice(1_000))
+    await caughtUp(second, log)
+    expect(second.isWorking).toBe(true)
+    await second.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events))
+  })
+
+  // Only a server has connections that somebody can cut.
+  test.skipIf(kind === 'pglite')('goes on after its connection was cut', async () => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId, events.slice(0, 500))
+    const runner = await start(log)
+    await caughtUp(runner, log)
+    for (let from = 500; from < events.length; from += 500) {
+      await database.query({
+        name: 'cut',
+        text: `select pg_terminate_backend(pid) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()`,
+      })
+      log.add(events.slice(from, from + 500))
+      await caughtUp(runner, log)
+    }
+    await runner.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events))
+  })
+})

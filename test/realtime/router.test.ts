@@ -1,0 +1,459 @@
+// Who hears of what: pure, event by event. What differs between people never goes where others listen.
+
+import { describe, expect, test } from 'vitest'
+import { account } from '../../domain/account/account.ts'
+import { type EventType, eventCatalogue } from '../../domain/events.ts'
+import type { ConversationId, SessionId, UserId } from '../../domain/ids.ts'
+import type { InboxMarks } from '../../domain/inbox/inbox.ts'
+import type { OpenSession } from '../../domain/session/session.ts'
+import type { RecordedEvent } from '../../eventstore/port.ts'
+import type { Action, RouteFacts } from '../../realtime/actions.ts'
+import { groupTopic, membersTopic, userTopic } from '../../realtime/protocol.ts'
+import { needsOf, route } from '../../realtime/router.ts'
+import {
+  ann,
+  at,
+  bob,
+  cid,
+  dan,
+  factsOf,
+  framesOf,
+  groupCreated,
+  groupId,
+  groupOf,
+  inGroup,
+  listeners,
+  membersAdded,
+  membersRemoved,
+  message,
+  p2p,
+  positionAt,
+  prefix,
+  recorded,
+} from '../support/routing.ts'
+import { newEvent } from '../support/test-node.ts'
+
+const created = groupCreated(1, [bob, cid])
+const friends = groupOf(created)
+const cursorAt = (position: number) => prefix + positionAt(position)
+const marks = (changes: Partial<InboxMarks> = {}): InboxMarks => ({
+  readSeq: 0,
+  clearedSeq: 0,
+  deletedSeq: 0,
+  pinnedAt: null,
+  ...changes,
+})
+const inboxEvent = (
+  type:
+    | 'ConversationRead'
+    | 'ConversationPinned'
+    | 'ConversationUnpinned'
+    | 'ConversationCleared'
+    | 'ConversationDeleted',
+  changes: Partial<InboxMarks>,
+  conversationId: ConversationId = p2p,
+  userId = ann,
+) => recorded(20, type, { userId, conversationId, marks: marks(changes), at })
+const head = (seq: number) => ({ head: () => ({ seq, message: undefined }) })
+const openSession = (sessionId: string, credentialEpoch: number) =>
+  ({ sessionId: sessionId as SessionId, credentialEpoch }) as OpenSession
+const recalled = (seq: number, hadExt = false) =>
+  recorded(30, 'MessageRecalled', {
+    conversationId: p2p,
+    seq,
+    from: ann,
+    countable: seq,
+    counts: true,
+    hadExt,
+    by: ann,
+    at,
+  })
+const others = (actions: readonly Action[]) =>
+  actions.filter(action => action.do !== 'publish' && action.do !== 'message')
+
+describe('a message', () => {
+  test('goes once to the topic of its group, as it was recorded, with its place', () => {
+    const event = message(5, 2, ann)
+    const actions = route(event, factsOf())
+    expect(actions).toMatchObject([{ do: 'message', topics: [groupTopic(groupId)], conversationId: inGroup, seq: 2 }])
+    expect(framesOf(actions)[0]?.frame).toEqual({
+      op: 'put',
+      collection: 'messages',
+      cursor: cursorAt(5),
+      value: { ...event.data, position: positionAt(5) },
+    })
+  })
+
+  test('of two people goes to both', () => {
+    const [{ topics }] = framesOf(route(message(5, 2, ann, p2p), factsOf())) as [{ topics: readonly string[] }]
+    expect(topics).toEqual([userTopic(ann), userTopic(bob)])
+  })
+
+  test('needs nothing to be known, save the first one of two people', () => {
+    expect(needsOf(message(5, 2, ann, p2p))).toEqual([])
+    expect(needsOf(message(5, 1, ann, inGroup))).toEqual([])
+    expect(needsOf(message(5, 1, ann, p2p))).toEqual([
+      { what: 'account', userId: ann },
+      { what: 'account', userId: bob },
+    ])
+  })
+
+  test('the first one of two people brings each the other and the conversation, before the message', () => {
+    const accountOf = (userId: UserId) =>
+      account.evolve(account.initial, {
+        type: 'AccountCreated',
+        data: { userId, name: `Name of ${userId}`, identity: { kind: 'phone', hmac: 'h' }, phone: '+49', at },
+      })
+    const { perform, heardBy } = listeners(ann, bob)
+    perform(route(message(5, 1, ann, p2p), factsOf({ account: accountOf })))
+    const peerOf = (userId: UserId) => ({ userId, name: `Name of ${userId}` })
+    const conversation = { conversationId: p2p, kind: 'p2p', lastSeq: 0, unread: 0, readSeq: 0, lastMessage: null }
+    expect(heardBy(ann)).toMatchObject([
+      { collection: 'users', value: peerOf(bob) },
+      { collection: 'conversations', value: conversation },
+      { collection: 'messages' },
+    ])
+    expect(heardBy(bob)[0].value).toEqual(peerOf(ann))
+  })
+})
+
+describe('a recall', () => {
+  const sent = recorded(10, 'MessageSent', {
+    conversationId: p2p,
+    seq: 3,
+    from: ann,
+    clientMessageId: 'c',
+    type: 'text',
+    body: { text: 'a secret' },
+    ext: 'another secret',
+    at,
+    countable: 3,
+  })
+  const asHead: Partial<RouteFacts> = {
+    head: () => ({ seq: 3, message: { text: sent.text, position: sent.position } }),
+  }
+
+  test('tells both what to forget and never what it was', () => {
+    const frames = framesOf(route(recalled(3, true), factsOf(asHead)))
+    expect(JSON.stringify(frames)).not.toContain('secret')
+    const fields = { body: {}, ext: null, from: ann, countable: 3, counts: true, recalled: { at, by: ann } }
+    for (const userId of [ann, bob]) {
+      const own = frames.filter(({ topics }) => topics.includes(userTopic(userId))).map(({ frame }) => frame)
+      expect(own).toEqual([
+        { op: 'patch', collection: 'messages', cursor: cursorAt(30), id: `${p2p}#3`, set: fields },
+        expect.objectContaining({ collection: 'conversations', id: p2p, set: { lastMessage: expect.anything() } }),
+      ])
+      expect(own[1].set.lastMessage).toEqual({ ...sent.data, position: sent.position, ...fields })
+    }
+  })
+
+  test('of a message that is not the last leaves the conversation alone', () => {
+    const frames = framesOf(route(recalled(2), factsOf(asHead)))
+    expect(frames.map(({ frame }) => frame.collection)).toEqual(['messages', 'messages'])
+    expect(frames[0]?.frame.set).not.toHaveProperty('ext')
+  })
+})
+
+describe('the members of a group', () => {
+  test('who came in get its row and its topic, and its conversation with the next message', () => {
+    const actions = route(
+      membersAdded(7, [dan]),
+      factsOf({ ...head(4), group: () => groupOf(created, membersAdded(7, [dan])) }),
+    )
+    const { perform, heardBy } = listeners(ann, dan)
+    perform(route(created, factsOf({ group: () => friends })))
+    heardBy(ann).length = 0
+    perform(actions)
+    perform(route(message(8, 5, ann), factsOf()))
+    expect(heardBy(ann)).toMatchObject([
+      { op: 'patch', collection: 'groups', id: groupId, set: { memberCount: 3 } },
+      { collection: 'messages' },
+    ])
+    expect(heardBy(dan)).toMatchObject([
+      { op: 'put', collection: 'groups', value: { groupId, myRole: 'member', memberCount: 4, ownerId: ann } },
+      { op: 'patch', collection: 'conversations', id: inGroup, set: { active: true, readSeq: 4 } },
+      { collection: 'messages' },
+    ])
+    expect(others(actions)).toEqual([
+      { do: 'hide', userId: dan, row: expect.objectContaining({ conversationId: inGroup, lastSeq: 4, readSeq: 4 }) },
+      { do: 'join', userId: dan, topic: groupTopic(groupId) },
+    ])
+  })
+
+  test('who come back find what they set before', () => {
+    const found = factsOf({ ...head(9), group: () => friends, marks: () => marks({ clearedSeq: 3, pinnedAt: at }) })
+    const hidden = others(route(membersAdded(7, [bob]), found))[0]
+    expect(hidden).toMatchObject({ do: 'hide', row: { clearedSeq: 3, pinnedAt: at, readSeq: 9, active: true } })
+    expect(needsOf(membersAdded(7, [bob]))).toContainEqual({ what: 'marks', userId: bob, conversationId: inGroup })
+  })
+
+  test('who were kicked are told so, and hear nothing later', () => {
+    const { perform, heardBy } = listeners(ann, bob, cid)
+    perform(route(created, factsOf({ group: () => friends })))
+    for (const userId of [ann, bob, cid]) heardBy(userId).length = 0
+    const removal = membersRemoved(6, [cid])
+    const after = factsOf({ group: () => groupOf(created, removal) })
+    perform(route(removal, after))
+    perform(route(message(7, 5, ann), after))
+    perform(route(membersAdded(8, [dan]), after))
+    perform(route(recorded(9, 'GroupDissolved', { groupId, by: ann, at }), after))
+    expect(heardBy(cid)).toEqual([
+      { op: 'remove', collection: 'groups', cursor: cursorAt(6), id: groupId },
+      { op: 'patch', collection: 'conversations', cursor: cursorAt(6), id: inGroup, set: { active: false } },
+      {
+        op: 'put',
+        collection: 'notifications',
+        cursor: cursorAt(6),
+        value: { notificationId: removal.id, kind: 'removedFromGroup', groupId, by: ann, at },
+      },
+    ])
+    expect(heardBy(bob).map(({ op, collection }) => `${op} ${collection}`)).toEqual([
+      'patch groups',
+      'put messages',
+      'patch groups',
+      'remove groups',
+      'put notifications',
+    ])
+  })
+
+  test('leave their topics before anything is published', () => {
+    const [first, second] = route(membersRemoved(6, [cid]), factsOf({ group: () => friends }))
+    expect([first, second]).toEqual([
+      { do: 'leave', userId: cid, topic: groupTopic(groupId) },
+      { do: 'leave', userId: cid, topic: membersTopic(groupId) },
+    ])
+  })
+
+  test('who left by themselves are not told that they were removed', () => {
+    const frames = framesOf(route(membersRemoved(6, [cid], 'left'), factsOf({ group: () => friends })))
+    expect(frames.map(({ frame }) => frame.collection)).not.toContain('notifications')
+  })
+
+  test('are told of roles each on their own, and in rows where members are watched', () => {
+    const admin = recorded(5, 'AdminAdded', { groupId, userId: bob, by: ann, at })
+    const state = groupOf(created, admin)
+    expect(framesOf(route(admin, factsOf({ group: () => state })))).toMatchObject([
+      { topics: [userTopic(bob)], frame: { collection: 'groups', set: { myRole: 'admin' } } },
+      { topics: [membersTopic(groupId)], frame: { collection: 'members', value: { userId: bob, role: 'admin' } } },
+    ])
+    const transfer = recorded(6, 'OwnerTransferred', { groupId, from: ann, to: bob, by: ann, at })
+    expect(framesOf(route(transfer, factsOf({ group: () => groupOf(created, transfer) })))).toMatchObject([
+      { topics: [groupTopic(groupId)], frame: { set: { ownerId: bob } } },
+      { topics: [userTopic(ann)], frame: { set: { myRole: 'member' } } },
+      { topics: [userTopic(bob)], frame: { set: { myRole: 'owner' } } },
+      { topics: [membersTopic(groupId)], frame: { value: { userId: ann, role: 'member' } } },
+      { topics: [membersTopic(groupId)], frame: { value: { userId: bob, role: 'owner' } } },
+    ])
+  })
+
+  test('are all told of the end of a group, save the one who ended it', () => {
+    const end = recorded(6, 'GroupDissolved', { groupId, by: ann, at })
+    const { perform, heardBy } = listeners(ann, bob, cid)
+    perform(route(created, factsOf({ group: () => friends })))
+    for (const userId of [ann, bob, cid]) heardBy(userId).length = 0
+    perform(route(end, factsOf({ group: () => friends })))
+    expect(heardBy(ann).map(({ collection }) => collection)).toEqual(['groups'])
+    expect(heardBy(bob)).toMatchObject([{ op: 'remove', id: groupId }, { value: { kind: 'groupDissolved' } }])
+  })
+})
+
+describe('what somebody did to a conversation for themselves', () => {
+  const setOf = (event: RecordedEvent, facts: Partial<RouteFacts> = {}) =>
+    framesOf(route(event, factsOf(facts))).map(({ topics, frame }) => {
+      expect(topics).toEqual([userTopic(ann)])
+      return frame.op === 'patch' ? frame.set : frame.op
+    })
+
+  test('goes to themselves only, as fields that changed', () => {
+    expect(setOf(inboxEvent('ConversationRead', { readSeq: 4 }))).toEqual([{ readSeq: 4 }])
+    expect(setOf(inboxEvent('ConversationPinned', { pinnedAt: at }))).toEqual([{ pinnedAt: at }])
+    expect(setOf(inboxEvent('ConversationUnpinned', {}))).toEqual([{ pinnedAt: null }])
+  })
+
+  test('never puts the read mark below what was cleared', () => {
+    expect(setOf(inboxEvent('ConversationRead', { readSeq: 4, clearedSeq: 9 }))).toEqual([{ readSeq: 9 }])
+  })
+
+  test('takes the last message away when it was cleared, and not when a newer one has come', () => {
+    const cleared = inboxEvent('ConversationCleared', { clearedSeq: 9, readSeq: 2 })
+    expect(setOf(cleared, head(9))).toEqual([{ clearedSeq: 9, readSeq: 9, lastMessage: null }])
+    expect(setOf(cleared, head(10))).toEqual([{ clearedSeq: 9, readSeq: 9 }])
+  })
+
+  test('takes a deleted conversation away until its next message', () => {
+    const deleted = inboxEvent('ConversationDeleted', { deletedSeq: 9, readSeq: 9 })
+    const actions = route(deleted, factsOf(head(9)))
+    expect(framesOf(actions)).toMatchObject([{ topics: [userTopic(ann)], frame: { op: 'remove', id: p2p } }])
+    expect(others(actions)).toMatchObject([
+      { do: 'hide', userId: ann, row: { readSeq: 9, clearedSeq: 0, pinnedAt: null } },
+    ])
+  })
+
+  test('leaves a deleted conversation there when a newer message has come', () => {
+    const deleted = inboxEvent('ConversationDeleted', { deletedSeq: 9, readSeq: 9 })
+    expect(setOf(deleted, head(10))).toEqual([{ readSeq: 9, clearedSeq: 0, pinnedAt: null }])
+    expect(others(route(deleted, factsOf(head(10)))).map(action => action.do)).toEqual(['marks'])
+  })
+
+  test('of a former member does not wait for messages they cannot see', () => {
+    const left = { ...head(12), group: () => groupOf(created, membersRemoved(6, [cid])) }
+    const cleared = inboxEvent('ConversationCleared', { clearedSeq: 9 }, inGroup, cid)
+    expect(framesOf(route(cleared, factsOf(left)))[0]?.frame.set).toMatchObject({ lastMessage: null })
+    const deleted = inboxEvent('ConversationDeleted', { deletedSeq: 9 }, inGroup, cid)
+    expect(framesOf(route(deleted, factsOf(left)))[0]?.frame.op).toBe('remove')
+    expect(needsOf(deleted)).toEqual([
+      { what: 'head', conversationId: inGroup },
+      { what: 'group', groupId },
+    ])
+  })
+
+  test('is kept for a hidden conversation to come back with', () => {
+    const set = (event: RecordedEvent) => others(route(event, factsOf(head(9))))
+    expect(set(inboxEvent('ConversationPinned', { pinnedAt: at }))).toEqual([
+      { do: 'marks', userId: ann, conversationId: p2p, set: { pinnedAt: at } },
+    ])
+    expect(set(inboxEvent('ConversationCleared', { clearedSeq: 9 }))).toEqual([
+      { do: 'marks', userId: ann, conversationId: p2p, set: { clearedSeq: 9, readSeq: 9 } },
+    ])
+  })
+})
+
+describe('devices', () => {
+  const opened = recorded(5, 'SessionOpened', {
+    userId: ann,
+    sessionId: 's1' as SessionId,
+    deviceId: 'd',
+    platform: 'linux',
+    name: 'Laptop',
+    credentialEpoch: 0,
+    at,
+  })
+
+  test('are told of a new one', () => {
+    expect(framesOf(route(opened, factsOf()))).toMatchObject([
+      {
+        topics: [userTopic(ann)],
+        frame: { value: { sessionId: 's1', deviceId: 'd', platform: 'linux', name: 'Laptop', openedAt: at } },
+      },
+    ])
+  })
+
+  test('are told of one that ended, and that one is cut', () => {
+    const closed = recorded(6, 'SessionClosed', { userId: ann, sessionId: 's1' as SessionId, reason: 'kicked', at })
+    const actions = route(closed, factsOf())
+    expect(framesOf(actions)).toMatchObject([{ topics: [userTopic(ann)], frame: { op: 'remove', id: 's1' } }])
+    expect(others(actions)).toEqual([{ do: 'cut', userId: ann, sessionId: 's1' }])
+  })
+
+  test('are cut by a change of the password, save the kept one and those signed in since', () => {
+    const kept = 'kept' as SessionId
+    const change = recorded(7, 'PasswordChanged', {
+      userId: ann,
+      passwordHash: 'secret hash',
+      credentialEpoch: 2,
+      keptSessionId: kept,
+      reason: 'changed',
+      at,
+    })
+    const openSessions = () => [
+      openSession('old', 0),
+      openSession('kept', 1),
+      openSession('last', 1),
+      openSession('new', 2),
+    ]
+    const actions = route(change, factsOf({ openSessions }))
+    expect(others(actions)).toEqual([
+      { do: 'cut', userId: ann, sessionId: 'old' },
+      { do: 'cut', userId: ann, sessionId: 'last' },
+    ])
+    expect(framesOf(actions).map(({ frame }) => frame.id)).toEqual(['old', 'last'])
+    expect(JSON.stringify(actions)).not.toContain('secret')
+  })
+})
+
+test('a block is told to the one who blocked, never to the other', () => {
+  const blocked = recorded(5, 'UserBlocked', { userId: ann, blockedId: bob, at })
+  const unblocked = recorded(6, 'UserUnblocked', { userId: ann, blockedId: bob, at })
+  expect(framesOf([...route(blocked, factsOf()), ...route(unblocked, factsOf())])).toMatchObject([
+    { topics: [userTopic(ann)], frame: { op: 'put', value: { userId: bob, at } } },
+    { topics: [userTopic(ann)], frame: { op: 'remove', id: bob } },
+  ])
+})
+
+test('an event that nobody knows goes nowhere', () => {
+  const unknown = { ...newEvent('StateSnapshotted', {}), stream: 's', revision: 0, position: positionAt(1) }
+  expect([route(unknown, factsOf()), needsOf(unknown)]).toEqual([[], []])
+})
+
+describe('over all events', () => {
+  const facts = factsOf({ ...head(9), group: () => friends, openSessions: () => [openSession('old', 0)] })
+  const samples: { readonly [Type in EventType]?: RecordedEvent } = {
+    SessionOpened: recorded(5, 'SessionOpened', {
+      userId: ann,
+      sessionId: 's' as SessionId,
+      deviceId: 'd',
+      platform: 'linux',
+      name: 'n',
+      credentialEpoch: 0,
+      at,
+    }),
+    SessionClosed: recorded(5, 'SessionClosed', { userId: ann, sessionId: 's' as SessionId, reason: 'kicked', at }),
+    PasswordChanged: recorded(5, 'PasswordChanged', {
+      userId: ann,
+      passwordHash: 'h',
+      credentialEpoch: 1,
+      keptSessionId: null,
+      reason: 'reset',
+      at,
+    }),
+    UserBlocked: recorded(5, 'UserBlocked', { userId: ann, blockedId: bob, at }),
+    UserUnblocked: recorded(5, 'UserUnblocked', { userId: ann, blockedId: bob, at }),
+    GroupCreated: created,
+    MembersAdded: membersAdded(5, [dan]),
+    MembersRemoved: membersRemoved(5, [cid]),
+    OwnerTransferred: recorded(5, 'OwnerTransferred', { groupId, from: ann, to: bob, by: ann, at }),
+    AdminAdded: recorded(5, 'AdminAdded', { groupId, userId: bob, by: ann, at }),
+    AdminRemoved: recorded(5, 'AdminRemoved', { groupId, userId: bob, by: ann, at }),
+    GroupDissolved: recorded(5, 'GroupDissolved', { groupId, by: ann, at }),
+    MessageSent: message(5, 9, ann),
+    MessageRecalled: recalled(9),
+    ConversationRead: inboxEvent('ConversationRead', {}, inGroup),
+    ConversationPinned: inboxEvent('ConversationPinned', {}, inGroup),
+    ConversationUnpinned: inboxEvent('ConversationUnpinned', {}, inGroup),
+    ConversationCleared: inboxEvent('ConversationCleared', {}, inGroup),
+    ConversationDeleted: inboxEvent('ConversationDeleted', {}, inGroup),
+  }
+  /** Nobody hears of these at once. */
+  const silent: readonly EventType[] = [
+    'AccountCreated',
+    'IdentityClaimed',
+    'IdentityReleased',
+    'CodeSent',
+    'CodeTried',
+    'CodeUsed',
+    'SessionRefreshed',
+    'FollowerAdvanced',
+  ]
+  const perUser = ['unread', 'readSeq', 'clearedSeq', 'pinnedAt', 'myRole', 'active']
+
+  test('each is told to somebody, or listed here as told to nobody', () => {
+    expect([...Object.keys(samples), ...silent].toSorted()).toEqual(Object.keys(eventCatalogue).toSorted())
+    for (const type of silent) {
+      const event = { ...newEvent(type, { at }), stream: 's', revision: 0, position: positionAt(1) }
+      expect([type, route(event, facts), needsOf(event)]).toEqual([type, [], []])
+    }
+  })
+
+  test.each(Object.entries(samples))('%s tells nothing of one person where others listen', (_type, event) => {
+    for (const { topics, frame } of framesOf(route(event, facts))) {
+      if (topics.every(topic => topic.startsWith('u:'))) continue
+      expect(['messages', 'groups', 'members', 'conversations']).toContain(frame.collection)
+      const fields = Object.keys(frame.set ?? frame.value ?? {})
+      expect(fields.filter(field => perUser.includes(field))).toEqual([])
+    }
+  })
+
+  test.each(Object.entries(samples))('%s carries its own place in every frame', (_type, event) => {
+    for (const { frame } of framesOf(route(event, facts))) expect(frame.cursor).toBe(prefix + event.position)
+  })
+})
