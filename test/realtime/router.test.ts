@@ -85,8 +85,8 @@ describe('a message', () => {
   })
 
   test('of two people goes to both', () => {
-    const [{ topics }] = framesOf(route(message(5, 2, ann, p2p), factsOf())) as [{ topics: readonly string[] }]
-    expect(topics).toEqual([userTopic(ann), userTopic(bob)])
+    const [sent] = framesOf(route(message(5, 2, ann, p2p), factsOf()))
+    expect(sent?.topics).toEqual([userTopic(ann), userTopic(bob)])
   })
 
   test('needs nothing to be known, save the first one of two people', () => {

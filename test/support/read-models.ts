@@ -1,7 +1,8 @@
 // Owns the databases that tests of the read models run on: PGlite always, Postgres where TEST_DATABASE_URL says so, and in it
 // a database of its own for each test file. Also owns looking at all rows at once.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -45,10 +46,37 @@ export const createPostgresDatabase = async (): Promise<{ readonly url: string; 
   return { url: url.href, drop: () => withAdmin(`drop database ${name} with (force)`) }
 }
 
+const templateOf = (): string => {
+  const made = createHash('sha256')
+  for (const file of ['../../projections/migrations.ts', '../../package-lock.json']) {
+    made.update(readFileSync(new URL(file, import.meta.url)))
+  }
+  return join(tmpdir(), `read-models-template-${made.digest('hex').slice(0, 16)}`)
+}
+
+/** A data folder with an empty PGlite in it: copied from one that is made once, because making one takes seconds. */
+export const embeddedDataDir = async (): Promise<string> => {
+  const template = templateOf()
+  if (!existsSync(template)) {
+    const making = mkdtempSync(`${template}-`)
+    const database = await openDatabase({ dataDir: making, logger: silentLogger })
+    await database.close()
+    try {
+      renameSync(making, template)
+    } catch {
+      // Another test process was faster.
+      rmSync(making, { recursive: true, force: true })
+    }
+  }
+  const dataDir = mkdtempSync(join(tmpdir(), 'read-models-'))
+  cpSync(template, dataDir, { recursive: true })
+  return dataDir
+}
+
 /** An empty database of this kind. */
 export const openTestDatabase = async (kind: 'pglite' | 'postgres'): Promise<TestDatabase> => {
-  const dataDir = mkdtempSync(join(tmpdir(), 'read-models-'))
   if (kind === 'pglite') {
+    const dataDir = await embeddedDataDir()
     const database = await openDatabase({ dataDir, logger: silentLogger })
     const dispose = async () => {
       await database.close()
