@@ -1,4 +1,4 @@
-// Owns how an operation runs a command of the domain: with the caller's key, made unique for the stream it goes to.
+// Owns how an operation runs a command of the domain, and how what a command makes gets its id.
 
 import type { Decider, DomainEvent, Rejection } from '../domain/decider.ts'
 import type { RejectionCode } from '../domain/rejections.ts'
@@ -7,10 +7,7 @@ import type { Handled } from '../eventstore/handle.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { Call } from './operation.ts'
 
-/**
- * Runs a command. The same key may be used for commands to several streams (one request can write two): each stream
- * knows it under its own name, so that no two events of the log share an id.
- */
+/** Runs a command with the caller's key, if there is one. */
 export const runCommand = <State, Command, Event extends DomainEvent, Code extends RejectionCode, Facts>(
   node: Node,
   call: Call,
@@ -18,10 +15,8 @@ export const runCommand = <State, Command, Event extends DomainEvent, Code exten
   stream: string,
   command: Command,
   facts: Facts,
-): Promise<Handled<State, Event> | Rejection> => {
-  const key = call.command && { ...call.command, caller: `${call.command.caller} ${stream}` }
-  return node.handle(decider, stream, command, { facts, key })
-}
+): Promise<Handled<State, Event> | Rejection> =>
+  node.handle(decider, stream, command, { facts, key: call.command })
 
 /** The id of what a command makes: the same at every repeat of a keyed command. `maker` is who or what it is made for. */
 export const madeId = (node: Node, call: Call, maker: string): string =>

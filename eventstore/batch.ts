@@ -70,8 +70,9 @@ const batchEventsMax = readEventsMax
 /** Stands for the position that the batch's own append will have. */
 const ofThisAppend = '' as Position
 
-export const markOf = (key: CommandKey): CommandMark => ({
-  key: eventIdOf(`${key.caller}\n${key.key}`, 0),
+/** The stream is part of it: one request may run commands on several streams, and no two events may share an id. */
+export const markOf = (stream: string, key: CommandKey): CommandMark => ({
+  key: eventIdOf(`${key.caller}\n${key.key}\n${stream}`, 0),
   fingerprint: key.fingerprint,
 })
 

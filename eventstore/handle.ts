@@ -229,7 +229,7 @@ export const createHandle = (dependencies: HandleDependencies): Handling => {
       }
       counters.commands++
       counters.waiting++
-      const mark = options.key && markOf(options.key)
+      const mark = options.key && markOf(stream, options.key)
       const seed = options.seed ?? mark?.key
       const done = <Value>(settleWith: (value: Value) => void) => {
         return (value: Value) => {

@@ -1,0 +1,118 @@
+// Owns the small steps of a start that belong to no room: what is said, what is waited for, whether a folder can be had.
+// No rules of the product stand here.
+
+import { accessSync, constants, mkdirSync } from 'node:fs'
+import type { Logger } from 'pino'
+import { type Config, ConfigError } from './config.ts'
+import type { Node } from './eventstore/node.ts'
+import { readModelsPosition } from './projections/checkpoint.ts'
+import type { Database } from './projections/database.ts'
+
+interface Waiting {
+  readonly logger: Logger
+  readonly signal?: AbortSignal
+}
+
+/** An old send cannot be looked up now; the caller answers 503. */
+export class ReadModelsBehind extends Error {
+  readonly code = 'behind'
+}
+
+/** The same work at most once, however often it is asked for. */
+export const once = (work: () => Promise<void>) => {
+  let done: Promise<void> | undefined
+  return () => {
+    done ??= work()
+    return done
+  }
+}
+
+export const hostText = (host: string) => {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return reachable.includes(':') ? `[${reachable}]` : reachable
+}
+
+export const socketUrl = (host: string, port: number) => `ws://${hostText(host)}:${port}/v1/realtime`
+
+/** Tells at the start what is embedded, where it is kept, and what a newcomer may want to know. */
+export const sayHow = (config: Config, logger: Logger, version: string) => {
+  const log = config.EVENTSTORE_URL === undefined ? `embedded in ${config.DATA_DIR}` : 'EventStoreDB'
+  const readModels = config.DATABASE_URL === undefined ? `embedded in ${config.DATA_DIR}` : 'Postgres'
+  logger.info(`ledgerline ${version}: event log ${log}, read models ${readModels}, roles ${config.ROLES.join(', ')}`)
+  logger.info('npm start -- --help tells all settings')
+  if (config.RATE_LIMITS === 'off') logger.warn('rate limits are off: this is for load tests only')
+}
+
+/** Errors of a database that is not there yet; any other is for the operator to mend. */
+const awayCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  '57P03',
+  'database-away',
+])
+const databaseRetryMs = 1_000
+
+/** Opens the database, waiting for one that cannot be reached yet. */
+export const patiently = async <Value>({ logger, signal }: Waiting, open: () => Promise<Value>): Promise<Value> => {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await open()
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+      if (!awayCodes.has(code) || signal?.aborted) throw error
+      if (tries === 1)
+        logger.warn({ code }, 'waiting for the database of the read models (DATABASE_URL): it cannot be reached')
+      await new Promise(resolve => setTimeout(resolve, databaseRetryMs))
+    }
+  }
+}
+
+/** Makes the data folder. @throws ConfigError when it cannot be had, before anything else fails on it with less to say */
+export const prepareDataFolder = (folder: string): void => {
+  try {
+    mkdirSync(folder, { recursive: true })
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : error
+    throw new ConfigError(
+      `The data folder ${folder} cannot be written (${code}). Set DATA_DIR to a folder that this user may write.`,
+    )
+  }
+}
+
+export interface DatabaseWatch {
+  readonly isAway: boolean
+  stop(): void
+}
+
+/** Asks the read models' database now and then whether it is there, for readiness only. */
+export const watchDatabase = (database: Database): DatabaseWatch => {
+  let isAway = false
+  let asking = false
+  const ask = async () => {
+    if (asking) return
+    asking = true
+    isAway = await readModelsPosition(database).then(
+      () => false,
+      () => true,
+    )
+    asking = false
+  }
+  const timer = setInterval(ask, databaseRetryMs)
+  timer.unref()
+  return {
+    get isAway() {
+      return isAway
+    },
+    stop: () => clearInterval(timer),
+  }
+}
+
+export const unreadyParts = (node: Node, watch: DatabaseWatch): readonly string[] => [
+  ...(node.behind ? ['the event log: this server is behind it'] : []),
+  ...(watch.isAway ? ['the read models: their database cannot be reached'] : []),
+]
