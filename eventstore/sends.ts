@@ -47,6 +47,12 @@ export interface RecentSends {
   readonly size: number
 }
 
+interface RememberedSend {
+  readonly from: UserId
+  readonly sent: SentMessage
+  readonly isJoined: boolean
+}
+
 /** FNV-1a over the text's UTF-16 units: cheap, and only ever compared under one sender's own key. */
 export const contentHashOf = (content: { readonly body: object; readonly ext?: string | undefined }): number => {
   const text = `${'text' in content.body ? content.body.text : JSON.stringify(content.body)}\n${content.ext ?? ''}`
@@ -75,27 +81,39 @@ const newestMsOf = (page: readonly RecordedEvent[]): number | undefined => {
 
 /** @param keysMax most keys remembered; older ones are forgotten, by the thousand */
 export const createRecentSends = (clock: Clock, keysMax: number = sendKeysMax): RecentSends => {
-  const keys = new Map<string, SentMessage>()
+  // By the id alone, which is unique but for misuse, and whose hash its string keeps: joining it to the sender would cost a new
+  // string and a new hash at every look. Only a second sender's use of the same id gets a joined key.
+  const keys = new Map<string, RememberedSend>()
+  let joinedKeys = 0
   let forgottenMs = 0
   let forgotten = positionBeforeAll
 
-  const keyOf = (from: UserId, clientMessageId: string) => `${from}\n${clientMessageId}`
+  const joined = (from: UserId, clientMessageId: string) => `${clientMessageId}\n${from}`
+
+  const find = (from: UserId, clientMessageId: string): SentMessage | undefined => {
+    const first = keys.get(clientMessageId)
+    if (first?.from === from) return first.sent
+    return joinedKeys === 0 ? undefined : keys.get(joined(from, clientMessageId))?.sent
+  }
 
   const forgetOld = () => {
     const oldestMs = clock.unixMs() - sendKeyAgeMsMax
-    for (const [key, sent] of keys) {
+    for (const [key, { sent, isJoined }] of keys) {
       const sentMs = Date.parse(sent.at)
       if (keys.size <= keysMax && sentMs >= oldestMs) return
       keys.delete(key)
+      if (isJoined) joinedKeys--
       forgottenMs = Math.max(forgottenMs, sentMs)
       if (sent.position > forgotten) forgotten = sent.position
     }
   }
   let addedSinceForgetting = 0
 
-  const add = (key: string, sent: SentMessage) => {
-    if (keys.has(key)) return
-    keys.set(key, sent)
+  const add = (from: UserId, clientMessageId: string, sent: SentMessage) => {
+    if (find(from, clientMessageId) !== undefined) return
+    const isJoined = keys.has(clientMessageId)
+    if (isJoined) joinedKeys++
+    keys.set(isJoined ? joined(from, clientMessageId) : clientMessageId, { from, sent, isJoined })
     if (++addedSinceForgetting >= 1_000) {
       addedSinceForgetting = 0
       forgetOld()
@@ -106,13 +124,13 @@ export const createRecentSends = (clock: Clock, keysMax: number = sendKeysMax): 
     load: async (store, head) => {
       if (head === positionBeforeAll) return
       const oldestMs = clock.unixMs() - sendKeyAgeMsMax
-      const found: [string, SentMessage][] = []
+      const found: Parameters<typeof add>[] = []
       for (let from = head; ; ) {
         const page = await store.readAll({ from, direction: 'backwards', limit: readEventsMax })
         for (const event of from === head ? page : page.slice(1)) {
           if (event.type !== 'MessageSent') continue
           const data = event.data as MessageSent['data']
-          found.push([keyOf(data.from, data.clientMessageId), sentOf(data, event.position)])
+          found.push([data.from, data.clientMessageId, sentOf(data, event.position)])
         }
         const last = page.at(-1)
         if (last === undefined || page.length < readEventsMax) break
@@ -125,18 +143,18 @@ export const createRecentSends = (clock: Clock, keysMax: number = sendKeysMax): 
         }
         from = last.position
       }
-      for (const [key, sent] of found.reverse()) add(key, sent)
+      for (const sent of found.reverse()) add(...sent)
     },
     observe: events => {
       for (const event of events) {
         if (event.type !== 'MessageSent') continue
         const data = event.data as MessageSent['data']
-        const key = keyOf(data.from, data.clientMessageId)
-        if (!keys.has(key)) add(key, sentOf(data, event.position))
+        if (find(data.from, data.clientMessageId) !== undefined) continue
+        add(data.from, data.clientMessageId, sentOf(data, event.position))
       }
     },
-    add: (from, clientMessageId, sent) => add(keyOf(from, clientMessageId), sent),
-    find: (from, clientMessageId) => keys.get(keyOf(from, clientMessageId)),
+    add,
+    find,
     decides: madeMs =>
       forgotten === positionBeforeAll || (madeMs !== undefined && madeMs - keyTimeMarginMs > forgottenMs),
     get forgotten() {

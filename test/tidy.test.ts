@@ -119,7 +119,6 @@ describe('the packages', () => {
     'node-cron': /^projections\//,
     '@fastify/cors': /^api\//,
     '@fastify/helmet': /^api\//,
-    '@fastify/rate-limit': /^api\//,
     '@fastify/swagger': /^api\//,
     '@fastify/swagger-ui': /^api\//,
     '@node-rs/argon2': /^api\//,
@@ -162,7 +161,6 @@ describe('the packages', () => {
     tsx: 'runs the sources',
     typescript: 'npm run types',
     '@biomejs/biome': 'npm run lint',
-    '@fastify/rate-limit': 'declared, but the limits of the API are its own, because the socket shares them',
   }
 
   test('are all used', () => {
@@ -253,14 +251,20 @@ describe('the sources', () => {
     expect(found).toEqual([])
   })
 
+  /** Longer than the rest, up to 500 lines, because what belongs side by side would be torn apart. */
+  const longer: Readonly<Record<string, string>> = {
+    'test/eventstore/handle.test.ts': 'every way an append can end, on one stand-in store',
+    'test/eventstore/sends.test.ts': 'every way a send can be repeated, on one clock',
+    'test/realtime/router.test.ts': 'one table: who gets what of each event',
+  }
+
   test('have at most 400 lines each', () => {
-    const linesMax = 400
-    expect(
-      breaches(sources, ({ text }) => {
-        const lines = text.split('\n').length - 1
-        return lines <= linesMax ? [] : [`${lines} lines`]
-      }),
-    ).toEqual([])
+    const found = breaches(sources, ({ path, text }) => {
+      const lines = text.split('\n').length - 1
+      return lines <= (Object.hasOwn(longer, path) ? 500 : 400) ? [] : [`${lines} lines`]
+    })
+    expect(found).toEqual([])
+    expect(Object.keys(longer).filter(path => !files.includes(path))).toEqual([])
   })
 
   test.each([

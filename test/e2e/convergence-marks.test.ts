@@ -149,21 +149,24 @@ describe('a recall', () => {
 
   test('of an unread message that a device does not hold counts once, also when it comes again', async () => {
     const [ada, bob, conversationId] = await pairWith(many)
-    const before = await bob.another('before')
-    await ada.do('recallMessage', { conversationId, seq: 5 })
-    // Its rows are of the recall already; resuming at this very event brings the recall once more.
-    const after = await bob.another('after')
-    for (const device of [before, after]) {
+    const unreadOf = (device: Player['device']) => device.replica.get('conversations')?.get(conversationId)?.unread
+    const live = await bob.another('live')
+    expect(live.state.messagesOf(conversationId).some(({ seq }) => seq === 5)).toBe(false)
+    const { position } = await ada.do('recallMessage', { conversationId, seq: 5 })
+    await live.whenPassed(position)
+    await bob.get(`/v1/users/me?after=${position}`)
+    // One whose rows are of the recall already, and one that has just heard of it: both stop at this very event.
+    const late = await service.connect(bob.spare)
+    for (const device of [live, late]) {
       await device.close()
-      const at = bob.devices.indexOf(device)
-      bob.devices[at] = await service.connect(await service.signIn(bob.person, `again-${at}`), {
-        replica: device.state,
-      })
+      expect(device.cursor.endsWith(position)).toBe(true)
+      const again = await service.connect(bob.spare, { replica: device.state })
+      await again.waitFor(({ settled }) => settled)
+      expect(unreadOf(again)).toBe(many - 1)
+      await again.close()
     }
+    bob.devices.pop()
     await converged(ada, bob)
-    expect(bob.devices.map(({ replica }) => replica.get('conversations')?.get(conversationId)?.unread)).toEqual(
-      bob.devices.map(() => many - 1),
-    )
   })
 
   test('of a message with the own data of the app takes that as well', async () => {

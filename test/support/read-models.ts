@@ -87,7 +87,7 @@ export const openTestDatabase = async (kind: 'pglite' | 'postgres'): Promise<Tes
   const { url, drop } = await createPostgresDatabase()
   const opened: Database[] = []
   const open = async () => {
-    const database = await openDatabase({ databaseUrl: url, dataDir, logger: silentLogger })
+    const database = await openDatabase({ databaseUrl: url, dataDir: tmpdir(), logger: silentLogger })
     opened.push(database)
     return database
   }

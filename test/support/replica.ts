@@ -51,8 +51,6 @@ export class Replica {
   /** Empty until the first sync is whole. */
   cursor = ''
   readonly #options: ReplicaOptions
-  /** Recalls already counted for messages that are not held: their frame may come again after a resume. */
-  readonly #countedRecalls = new Set<string>()
 
   constructor(options: ReplicaOptions) {
     this.#options = options
@@ -73,7 +71,6 @@ export class Replica {
   /** The server said that what is held is of no use any more. */
   reset(): void {
     this.collections.clear()
-    this.#countedRecalls.clear()
     this.cursor = ''
   }
 
@@ -81,7 +78,6 @@ export class Replica {
   clone(options: Partial<ReplicaOptions> = {}): Replica {
     const copy = new Replica({ ...this.#options, ...options })
     for (const [name, rows] of this.collections) copy.collections.set(name, new Map(rows))
-    for (const id of this.#countedRecalls) copy.#countedRecalls.add(id)
     copy.cursor = this.cursor
     return copy
   }
@@ -177,12 +173,13 @@ export class Replica {
   }
 
   #recall(id: string, set: Row, held: Row | undefined): void {
-    if (held === undefined ? this.#countedRecalls.has(id) : held.recalled !== undefined) return
-    if (held === undefined) this.#countedRecalls.add(id)
+    if (held?.recalled !== undefined) return
     const { conversationId, seq } = splitMessageId(id)
     const conversation = this.collection('conversations').get(conversationId)
     if (conversation === undefined || set.counts !== true || set.from === this.userId) return
     if (seq <= Number(conversation.readSeq) || seq > Number(conversation.lastSeq)) return
+    // The frame may come again, and the row may have counted it already: only a message that is held can tell.
+    if (held === undefined) return this.#options.onUnknownUnread?.(conversationId)
     this.collection('conversations').set(conversationId, { ...conversation, unread: Number(conversation.unread) - 1 })
   }
 
