@@ -5,6 +5,7 @@ import uWS from 'uWebSockets.js'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type AppendResult, EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
 import fastify from 'fastify'
 import { open } from 'lmdb'
 import { Histogram } from './histogram.ts'
@@ -15,6 +16,8 @@ export interface CeilingCommands {
   relay: { args: { rowsOnResume: number }; answer: { port: number } }
   /** Group commits of LMDB, flushed to the disk, with so many producers. */
   commit: { args: { producers: number; eventBytes: number; forMs: number }; answer: CommitAnswer }
+  /** Appends of one event each by the bare client of EventStoreDB, one in flight for each producer's own stream. */
+  append: { args: { url: string; producers: number; eventBytes: number; forMs: number }; answer: CommitAnswer }
   /** A fixed text of so many bytes through Fastify. */
   page: { args: { bytes: number }; answer: { port: number } }
 }
@@ -111,6 +114,26 @@ const commit = async ({ producers, eventBytes, forMs }: CeilingCommands['commit'
   return { perSecond: position / (forMs / 1_000), p50Ms: times.percentileMs(0.5), p99Ms: times.percentileMs(0.99) }
 }
 
+const append = async ({ url, producers, eventBytes, forMs }: CeilingCommands['append']['args']) => {
+  const client = EventStoreDBClient.connectionString`${url}`
+  const data = { text: 'x'.repeat(eventBytes) }
+  const times = new Histogram()
+  const untilMs = performance.now() + forMs
+  const produce = async (producer: number) => {
+    const stream = `bench-${process.pid}-${Date.now()}-${producer}`
+    let expectedRevision: bigint | 'no_stream' = 'no_stream'
+    while (performance.now() < untilMs) {
+      const startMs = performance.now()
+      const event = jsonEvent({ type: 'Bench', data })
+      const appended: AppendResult = await client.appendToStream(stream, event, { expectedRevision })
+      expectedRevision = appended.nextExpectedRevision
+      times.add(performance.now() - startMs)
+    }
+  }
+  await Promise.all(Array.from({ length: producers }, (_, producer) => produce(producer)))
+  return { perSecond: times.count / (forMs / 1_000), p50Ms: times.percentileMs(0.5), p99Ms: times.percentileMs(0.99) }
+}
+
 const page = async ({ bytes }: CeilingCommands['page']['args']): Promise<{ port: number }> => {
   const app = fastify()
   const text = `{"items":["${'x'.repeat(Math.max(0, bytes - 14))}"]}`
@@ -122,7 +145,7 @@ const page = async ({ bytes }: CeilingCommands['page']['args']): Promise<{ port:
 
 const commands: {
   [Name in keyof CeilingCommands]: (args: CeilingCommands[Name]['args']) => Promise<CeilingCommands[Name]['answer']>
-} = { relay, commit, page }
+} = { relay, commit, append, page }
 
 process.on('message', ({ name, args }: { name: keyof CeilingCommands; args: never }) => {
   commands[name](args).then(

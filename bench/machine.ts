@@ -20,6 +20,8 @@ const read = (path: string): string | undefined => {
 interface ProcessTimes {
   readonly parent: number
   readonly seconds: number
+  /** Of children that have ended. */
+  readonly endedSeconds: number
 }
 
 const timesOf = (pid: number): ProcessTimes | undefined => {
@@ -27,7 +29,8 @@ const timesOf = (pid: number): ProcessTimes | undefined => {
   if (text === undefined) return undefined
   // The name may hold spaces and brackets; the fields after it do not.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return { parent: Number(fields[1]), seconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond }
+  const secondsAt = (at: number) => (Number(fields[at]) + Number(fields[at + 1])) / ticksPerSecond
+  return { parent: Number(fields[1]), seconds: secondsAt(11), endedSeconds: secondsAt(13) }
 }
 
 /** The process and everything below it. */
@@ -90,6 +93,9 @@ export const startMeter = (watched: Watched): (() => CpuUse) => {
   const before = groups()
   const startMs = performance.now()
   const machineBefore = machineSeconds()
+  // A server that was a command of its own and has ended leaves its time with us.
+  const ended = () => timesOf(process.pid)?.endedSeconds ?? 0
+  const endedBefore = ended()
   const usedBefore = new Map(Object.values(before).flatMap(pids => pids.map(pid => [pid, cpuSecondsOf([pid])])))
   return () => {
     const seconds = (performance.now() - startMs) / 1_000
@@ -97,7 +103,8 @@ export const startMeter = (watched: Watched): (() => CpuUse) => {
     const after = groups()
     const used = (pids: readonly number[]) =>
       pids.reduce((sum, pid) => sum + cpuSecondsOf([pid]) - (usedBefore.get(pid) ?? 0), 0) / seconds
-    const [server, postgres, load] = [used(after.server), used(after.postgres), used(after.load)]
+    const server = used(after.server) + (ended() - endedBefore) / seconds
+    const [postgres, load] = [used(after.postgres), used(after.load)]
     const busy = (machine.busy - machineBefore.busy) / seconds
     const stolen = (machine.stolen - machineBefore.stolen) / seconds
     const others = Math.max(0, busy - server - postgres - load) + stolen

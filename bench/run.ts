@@ -18,7 +18,9 @@ import { groupCase } from './cases/group.ts'
 import { historyCase } from './cases/history.ts'
 import { idleCase } from './cases/idle.ts'
 import { latencyCase } from './cases/latency.ts'
+import { rebuildCase } from './cases/rebuild.ts'
 import { sendCase } from './cases/send.ts'
+import { sendEventStoreDbCase } from './cases/send-eventstoredb.ts'
 import { machineText } from './machine.ts'
 import { topFunctions } from './profile.ts'
 import { jsonLine, type Result, tableOf } from './report.ts'
@@ -27,11 +29,13 @@ import { type BenchSettings, profilesIn } from './stage.ts'
 const cases: readonly Case[] = [
   sendCase,
   latencyCase,
+  sendEventStoreDbCase,
   groupCase,
   idleCase,
   historyCase,
   connectCase,
   resumeCase,
+  rebuildCase,
   cpuPerSendCase,
 ]
 

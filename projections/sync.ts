@@ -45,6 +45,8 @@ export interface Sync {
   readonly groupIds: readonly GroupId[]
   /** Conversations in no list, as they are when a message brings them back. */
   readonly hidden: readonly ConversationRow[]
+  /** Groups from which nothing has come since the user is out, or back: the newest message seen, 0 for none. */
+  readonly lastSeen: readonly { readonly groupId: GroupId; readonly lastSeq: number }[]
 }
 
 /** Rows as JSON, one array a collection; null for none. Instants in it have an offset, see `instants`. */
@@ -55,6 +57,7 @@ interface SyncResult {
   readonly conversations: string | null
   readonly last_messages: string | null
   readonly hidden: string | null
+  readonly last_seen: string | null
   readonly gone: string | null
   readonly offline: string | null
   readonly roaming: string | null
@@ -95,7 +98,7 @@ const syncStatement = (name: string, since: boolean): Statement => {
   return statement(
     name,
     `with views as materialized (
-       select ${viewColumns}, i.user_id, i.peer_id, i.from_seq, i.to_seq, i.earlier_to_seq,
+       select ${viewColumns}, i.user_id, i.peer_id, i.group_id, i.from_seq, i.to_seq, i.earlier_to_seq,
          i.position as own_position, greatest(i.position, c.position) as position
        from ${viewFrom} where i.user_id = $1
      ), listed as materialized (
@@ -119,6 +122,10 @@ const syncStatement = (name: string, since: boolean): Statement => {
          `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, is_active, visible_seq, visible_at,
             unread from views where visible_seq <= deleted_seq order by conversation_id`,
        )} as hidden,
+       ${jsonOf(
+         `select group_id, visible_seq from views where kind = 'group' and (not is_active or visible_seq < from_seq)
+          order by group_id`,
+       )} as last_seen,
        ${since ? jsonOf('select conversation_id from views where visible_seq <= deleted_seq and position >= $2') : 'null::text'}
          as gone,
        (select string_agg(wire, e'\\n' order by visible_at desc, conversation_id, seq) from messages where is_offline)
@@ -257,6 +264,7 @@ const nothing = (position: Position, tooOld: boolean): Sync => ({
   collections: [],
   groupIds: [],
   hidden: [],
+  lastSeen: [],
 })
 
 const dayMs = 86_400_000
@@ -283,5 +291,9 @@ export const syncOf = async (
     collections: collectionsOf(result),
     groupIds: result.group_ids,
     hidden: viewsOf(result.hidden).map(conversationRowFrom),
+    lastSeen: rowsOf<{ group_id: GroupId; visible_seq: number }>(result.last_seen, []).map(row => ({
+      groupId: row.group_id,
+      lastSeq: row.visible_seq,
+    })),
   }
 }

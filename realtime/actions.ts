@@ -30,7 +30,19 @@ export type Action =
       readonly cursor: string
     }
   | { readonly do: 'join'; readonly userId: UserId; readonly topic: Topic }
-  | { readonly do: 'leave'; readonly userId: UserId; readonly topic: Topic }
+  /** `lastSeq`: of a group's topic, its newest message then. */
+  | { readonly do: 'leave'; readonly userId: UserId; readonly topic: Topic; readonly lastSeq?: number }
+  /**
+   * A recalled message of a group, for those who saw it and have got nothing from the group since they are out, or back:
+   * the message changes where they hold it, and in their list where it is the last they saw.
+   */
+  | {
+      readonly do: 'recall'
+      readonly topic: Topic
+      readonly seq: number
+      readonly frame: string
+      readonly lastFrame: string
+    }
   | { readonly do: 'hide'; readonly userId: UserId; readonly row: ConversationRow }
   /** What the user set meanwhile, for a hidden conversation to come back with. */
   | {
@@ -42,11 +54,16 @@ export type Action =
   /** Cuts the sockets of a session that is over. */
   | { readonly do: 'cut'; readonly userId: UserId; readonly sessionId: SessionId }
 
+/** A message as recorded, to rebuild its wire text. */
+export interface RecordedMessage {
+  readonly text: string
+  readonly position: Position
+}
+
 /** The newest message of a conversation before an event, in log order. */
 export interface ConversationHead {
+  /** 0: there is none. */
   readonly seq: number
-  /** The message as recorded, to rebuild its wire text. */
-  readonly message: { readonly text: string; readonly position: Position } | undefined
 }
 
 /** What the router may ask; the hub has read it before. States may be ahead of the event: rows carry absolute values, so later
@@ -57,6 +74,7 @@ export interface RouteFacts {
   group(groupId: GroupId): Group
   openSessions(userId: UserId): readonly OpenSession[]
   head(conversationId: ConversationId): ConversationHead
+  message(conversationId: ConversationId, seq: number): RecordedMessage | undefined
   marks(userId: UserId, conversationId: ConversationId): InboxMarks
 }
 
@@ -66,6 +84,7 @@ export type Need =
   | { readonly what: 'group'; readonly groupId: GroupId }
   | { readonly what: 'sessions'; readonly userId: UserId }
   | { readonly what: 'head'; readonly conversationId: ConversationId }
+  | { readonly what: 'message'; readonly conversationId: ConversationId; readonly seq: number }
   /** Read only for users whom this node follows: nobody else hears of it here. */
   | { readonly what: 'marks'; readonly userId: UserId; readonly conversationId: ConversationId }
 

@@ -8,14 +8,14 @@ import { type InboxMarks, inbox } from '../domain/inbox/inbox.ts'
 import { type SessionState, session } from '../domain/session/session.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
-import type { ConversationHead, Need, RouteFacts } from './actions.ts'
+import type { ConversationHead, Need, RecordedMessage, RouteFacts } from './actions.ts'
 import type { CursorPrefix } from './protocol.ts'
 import { needsOf } from './router.ts'
 
 /** Messages read back at a time when the head at an event is looked for. */
 const headPageEvents = 50
 
-const noHead: ConversationHead = { seq: 0, message: undefined }
+const noHead: ConversationHead = { seq: 0 }
 
 /** What the router gets for an event that needs nothing. */
 export const noFacts = (cursorPrefix: CursorPrefix): RouteFacts => ({
@@ -24,6 +24,7 @@ export const noFacts = (cursorPrefix: CursorPrefix): RouteFacts => ({
   group: () => group.initial,
   openSessions: () => [],
   head: () => noHead,
+  message: () => undefined,
   marks: () => inbox.initial,
 })
 
@@ -41,7 +42,7 @@ const headBefore = async (
       limit: headPageEvents,
     })
     const found = page.find(event => event.position < position)
-    if (found !== undefined) return { seq: found.revision + 1, message: { text: found.text, position: found.position } }
+    if (found !== undefined) return { seq: found.revision + 1 }
     const last = page.at(-1)
     if (last === undefined || last.revision === 0) return noHead
     from = last.revision - 1
@@ -61,6 +62,7 @@ export const readFacts = async (
 ): Promise<(event: RecordedEvent) => RouteFacts> => {
   const states = new Map<string, unknown>()
   const heads = new Map<string, ConversationHead>()
+  const messages = new Map<string, RecordedMessage>()
   const keep = async (stream: string, loaded: { readonly state: unknown } | Promise<{ readonly state: unknown }>) => {
     states.set(stream, (await loaded).state)
   }
@@ -84,6 +86,13 @@ export const readFacts = async (
       }
       case 'head':
         heads.set(`${need.conversationId} ${position}`, await headBefore(node, need.conversationId, position))
+        return
+      case 'message': {
+        const { conversationId, seq } = need
+        const where = { from: seq - 1, direction: 'forwards', limit: 1 } as const
+        const [found] = await node.store.read(streamOf.conversation(conversationId), where)
+        if (found !== undefined) messages.set(`${conversationId} ${seq}`, found)
+      }
     }
   }
   await Promise.all(events.flatMap(event => needsOf(event).map(need => read(need, event))))
@@ -94,6 +103,7 @@ export const readFacts = async (
     group: groupId => stateOf<Group>(streamOf.group(groupId), group.initial),
     openSessions: userId => [...stateOf<SessionState>(streamOf.session(userId), session.initial).open.values()],
     head: conversationId => heads.get(`${conversationId} ${event.position}`) ?? noHead,
+    message: (conversationId, seq) => messages.get(`${conversationId} ${seq}`),
     marks: (userId, conversationId) => stateOf<InboxMarks>(streamOf.inbox(userId, conversationId), inbox.initial),
   })
 }

@@ -7,7 +7,15 @@ import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
 import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
-import { type CloseName, type CursorPrefix, groupTopic, putFrame, type Topic, userTopic } from './protocol.ts'
+import {
+  type CloseName,
+  type CursorPrefix,
+  groupTopic,
+  isGroupTopic,
+  putFrame,
+  type Topic,
+  userTopic,
+} from './protocol.ts'
 import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
 import { needsOf, route } from './router.ts'
 
@@ -29,6 +37,8 @@ export interface FollowedUser {
   readonly topics: Set<Topic>
   /** Conversations the user deleted and that have not come back. */
   readonly hidden: Map<ConversationId, ConversationRow>
+  /** Topics of groups from which nothing has come since the user is out, or back: the newest message seen; 0 for none. */
+  readonly lastSeen: Map<Topic, number>
   readonly sockets: Set<LiveSocket>
   leftAtMs: number
 }
@@ -55,8 +65,13 @@ export interface Hub {
   /** Resolves once an event at or after `position` was routed; false when that takes too long. */
   whenRouted(position: Position, timeoutMs: number): Promise<boolean>
   followed(userId: UserId): FollowedUser | undefined
-  /** Begins or goes on following a user; `topics` and `hidden` are taken only for one not followed yet. */
-  follow(userId: UserId, topics: Iterable<Topic>, hidden: Iterable<ConversationRow>): FollowedUser
+  /** Begins or goes on following a user; the rest is taken only for one not followed yet. */
+  follow(
+    userId: UserId,
+    topics: Iterable<Topic>,
+    hidden: Iterable<ConversationRow>,
+    lastSeen?: Iterable<readonly [Topic, number]>,
+  ): FollowedUser
   attach(user: FollowedUser, socket: LiveSocket): void
   detach(user: FollowedUser, socket: LiveSocket): void
   sockets(): Iterable<LiveSocket>
@@ -70,6 +85,21 @@ const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(
 /** The row of a hidden conversation, as it is when a message brings it back. */
 export const revealFrame = (row: ConversationRow, seq: number, cursor: string): string =>
   putFrame(cursor, 'conversations', conversationRowText({ ...row, lastSeq: seq - 1 }, null))
+
+/** The newest message seen of a group after joining or leaving it, unless another is known; undefined for other topics. */
+export const lastSeqAfter = (action: Extract<Action, { do: 'join' | 'leave' }>): number | undefined =>
+  action.do === 'leave' ? action.lastSeq : isGroupTopic(action.topic) ? 0 : undefined
+
+/** What a recall changes for one who is out of the group, or back without a message since. */
+export const recallFrames = (
+  { topic, seq, frame, lastFrame }: Extract<Action, { do: 'recall' }>,
+  topics: ReadonlySet<Topic>,
+  lastSeen: ReadonlyMap<Topic, number>,
+): string[] => {
+  const lastSeq = lastSeen.get(topic) ?? 0
+  // One who is back gets the message itself as all members do.
+  return [...(seq <= lastSeq && !topics.has(topic) ? [frame] : []), ...(seq === lastSeq ? [lastFrame] : [])]
+}
 
 /** The topics of a user at `position`, from those after the entries: joins and leaves undone. */
 export const topicsBefore = (topics: Iterable<Topic>, userId: UserId, entries: readonly RingEntry[]): Set<Topic> => {
@@ -95,6 +125,8 @@ export const createHub = (dependencies: HubDependencies): Hub => {
   const { node, cursorPrefix, publish } = dependencies
   const users = new Map<UserId, FollowedUser>()
   const hiddenBy = new Map<ConversationId, Set<FollowedUser>>()
+  /** Who has a `lastSeen` of a group's topic. */
+  const formers = new Map<Topic, Set<FollowedUser>>()
   const departed = new Map<UserId, FollowedUser>()
   const ring = createRing(node.position, () => node.clock.unixMs())
   let position = node.position
@@ -120,10 +152,26 @@ export const createHub = (dependencies: HubDependencies): Hub => {
     if (hiders?.size === 0) hiddenBy.delete(conversationId)
   }
 
+  const remember = (user: FollowedUser, topic: Topic, lastSeq: number) => {
+    if (user.lastSeen.has(topic)) return
+    user.lastSeen.set(topic, lastSeq)
+    const known = formers.get(topic)
+    if (known === undefined) formers.set(topic, new Set([user]))
+    else known.add(user)
+  }
+
+  const unremember = (user: FollowedUser, topic: Topic) => {
+    if (!user.lastSeen.delete(topic)) return
+    const known = formers.get(topic)
+    known?.delete(user)
+    if (known?.size === 0) formers.delete(topic)
+  }
+
   const forget = (user: FollowedUser) => {
     users.delete(user.userId)
     departed.delete(user.userId)
     for (const conversationId of [...user.hidden.keys()]) unhide(user, conversationId)
+    for (const topic of [...user.lastSeen.keys()]) unremember(user, topic)
   }
 
   const forgetDeparted = () => {
@@ -142,10 +190,23 @@ export const createHub = (dependencies: HubDependencies): Hub => {
       const row = user.hidden.get(action.conversationId)
       unhide(user, action.conversationId)
       if (row === undefined || !action.topics.some(topic => user.topics.has(topic))) return []
+      for (const topic of action.topics) unremember(user, topic)
       return [
         { do: 'publish', topic: userTopic(user.userId), frame: revealFrame(row, action.seq, action.cursor) } as const,
       ]
     })
+  }
+
+  /** What those hear who get nothing from the group, or nothing yet. */
+  const recalls = (action: Extract<Action, { do: 'recall' }>): Action[] =>
+    [...(formers.get(action.topic) ?? [])].flatMap(user => {
+      const frames = recallFrames(action, user.topics, user.lastSeen)
+      return frames.map(frame => ({ do: 'publish', topic: userTopic(user.userId), frame }) as const)
+    })
+
+  const beside = (action: Action): Action[] => {
+    if (action.do === 'message' && hiddenBy.size > 0) return [...reveals(action), action]
+    return action.do === 'recall' ? [...recalls(action), action] : [action]
   }
 
   const perform = (action: Action) => {
@@ -155,6 +216,8 @@ export const createHub = (dependencies: HubDependencies): Hub => {
       case 'message':
         for (const topic of action.topics) publish(topic, action.frame)
         return
+      case 'recall':
+        return
       case 'join':
       case 'leave': {
         const user = users.get(action.userId)
@@ -162,6 +225,8 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         const joins = action.do === 'join'
         if (joins) user.topics.add(action.topic)
         else user.topics.delete(action.topic)
+        const lastSeq = lastSeqAfter(action)
+        if (lastSeq !== undefined) remember(user, action.topic, lastSeq)
         for (const socket of user.sockets) {
           if (!socket.live) continue
           if (joins) socket.subscribe(action.topic)
@@ -190,10 +255,8 @@ export const createHub = (dependencies: HubDependencies): Hub => {
 
   const routeOne = (event: RecordedEvent, facts: RouteFacts) => {
     const routed = route(event, facts)
-    const actions =
-      hiddenBy.size === 0
-        ? routed
-        : routed.flatMap(action => (action.do === 'message' ? [...reveals(action), action] : [action]))
+    const isPlain = hiddenBy.size === 0 && (formers.size === 0 || event.type === 'MessageSent')
+    const actions = isPlain ? routed : routed.flatMap(beside)
     ring.push(event.position, actions)
     for (const action of actions) perform(action)
   }
@@ -291,7 +354,7 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         routedListeners.add(listener)
       }),
     followed: userId => users.get(userId),
-    follow: (userId, topics, hidden) => {
+    follow: (userId, topics, hidden, lastSeen = []) => {
       const known = users.get(userId)
       if (known !== undefined) return known
       const user: FollowedUser = {
@@ -299,11 +362,13 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         since: position,
         topics: new Set(topics),
         hidden: new Map(),
+        lastSeen: new Map(),
         sockets: new Set(),
         leftAtMs: 0,
       }
       users.set(userId, user)
       for (const row of hidden) hide(user, row)
+      for (const [topic, lastSeq] of lastSeen) remember(user, topic, lastSeq)
       return user
     },
     attach: (user, socket) => {

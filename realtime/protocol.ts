@@ -57,6 +57,7 @@ export type Topic = string
 
 export const userTopic = (userId: UserId): Topic => `u:${userId}`
 export const groupTopic = (groupId: GroupId): Topic => `g:${groupId}`
+export const isGroupTopic = (topic: Topic): boolean => topic.startsWith('g:')
 /** Rows of a group's members, for sockets that opened them. */
 export const membersTopic = (groupId: GroupId): Topic => `m:${groupId}`
 

@@ -48,13 +48,17 @@ const topicsOfAction = (action: Action): readonly Topic[] => {
       return [action.topic]
     case 'message':
       return action.topics
+    case 'recall':
+      return [action.topic]
     default:
       return [userTopic(action.userId)]
   }
 }
 
-const bytesOfAction = (action: Action): number =>
-  action.do === 'publish' || action.do === 'message' ? action.frame.length + 50 : 100
+const bytesOfAction = (action: Action): number => {
+  if (action.do === 'recall') return action.frame.length + action.lastFrame.length + 50
+  return action.do === 'publish' || action.do === 'message' ? action.frame.length + 50 : 100
+}
 
 /** First index at or after `first` whose position is not below `position`. */
 const lowerBound = (items: readonly RingEntry[], first: number, position: Position): number => {

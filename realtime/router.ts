@@ -30,7 +30,16 @@ import {
   userRowOf,
 } from '../domain/rows.ts'
 import type { Action, HiddenMarks, Need, Route, Routed, RouteFacts } from './actions.ts'
-import { groupTopic, membersTopic, patchFrame, putFrame, removeFrame, type Topic, userTopic } from './protocol.ts'
+import {
+  groupTopic,
+  isGroupTopic,
+  membersTopic,
+  patchFrame,
+  putFrame,
+  removeFrame,
+  type Topic,
+  userTopic,
+} from './protocol.ts'
 
 const nothing = { actions: () => [] } as const
 
@@ -94,17 +103,25 @@ const messageSent: Route<'MessageSent'> = {
 }
 
 const messageRecalled: Route<'MessageRecalled'> = {
-  needs: ({ conversationId }) => [{ what: 'head', conversationId }],
+  needs: ({ conversationId, seq }) => [
+    { what: 'head', conversationId },
+    { what: 'message', conversationId, seq },
+  ],
   actions: ({ data }, facts, cursor) => {
     const fields = recalledFieldsOf(data)
     const patch = patchFrame(cursor, 'messages', messageRowId(data.conversationId, data.seq), JSON.stringify(fields))
-    const { seq, message } = facts.head(data.conversationId)
-    const frames = [patch]
-    if (seq === data.seq && message !== undefined) {
-      const last = tombstoneText(messageText(message.text, message.position), data)
-      frames.push(patchFrame(cursor, 'conversations', data.conversationId, `{"lastMessage":${last}}`))
-    }
-    return topicsOf(data.conversationId).flatMap(topic => frames.map(frame => publish(topic, frame)))
+    const message = facts.message(data.conversationId, data.seq)
+    if (message === undefined) throw new Error(`there is no message ${data.seq} in ${data.conversationId}`)
+    const tombstone = tombstoneText(messageText(message.text, message.position), data)
+    const last = patchFrame(cursor, 'conversations', data.conversationId, `{"lastMessage":${tombstone}}`)
+    const frames = facts.head(data.conversationId).seq === data.seq ? [patch, last] : [patch]
+    const topics = topicsOf(data.conversationId)
+    return [
+      ...topics.flatMap(topic => frames.map(frame => publish(topic, frame))),
+      ...topics
+        .filter(isGroupTopic)
+        .map(topic => ({ do: 'recall', topic, seq: data.seq, frame: patch, lastFrame: last }) as const),
+    ]
   },
 }
 
@@ -181,13 +198,15 @@ const membersAdded: Route<'MembersAdded'> = {
 }
 
 const membersRemoved: Route<'MembersRemoved'> = {
-  actions: ({ data: { groupId, userIds, memberCount, reason, by, at }, id }, _facts, cursor) => [
+  needs: ({ groupId }) => [{ what: 'head', conversationId: groupConversationId(groupId) }],
+  actions: ({ data: { groupId, userIds, memberCount, reason, by, at }, id }, facts, cursor) => [
     ...userIds.flatMap(userId => {
+      const { seq: lastSeq } = facts.head(groupConversationId(groupId))
       const topic = userTopic(userId)
       const inactive = patchFrame(cursor, 'conversations', groupConversationId(groupId), '{"active":false}')
       const notification: NotificationRow = { notificationId: id, kind: 'removedFromGroup', groupId, by, at }
       return [
-        { do: 'leave', userId, topic: groupTopic(groupId) } as const,
+        { do: 'leave', userId, topic: groupTopic(groupId), lastSeq } as const,
         { do: 'leave', userId, topic: membersTopic(groupId) } as const,
         publish(topic, removeFrame(cursor, 'groups', groupId)),
         publish(topic, inactive),

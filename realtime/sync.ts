@@ -4,8 +4,16 @@
 import type { GroupId, Position, UserId } from '../domain/ids.ts'
 import type { Collection, ConversationRow, OpenCollection } from '../domain/rows.ts'
 import { hiddenWith } from './actions.ts'
-import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore } from './hub.ts'
-import { type CursorPrefix, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
+import {
+  type FollowedUser,
+  type Hub,
+  initialTopics,
+  lastSeqAfter,
+  recallFrames,
+  revealFrame,
+  topicsBefore,
+} from './hub.ts'
+import { type CursorPrefix, groupTopic, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
 import type { RingEntry } from './ring.ts'
 
 /** Rows of one collection: JSON texts of what is there, ids of what is gone. */
@@ -25,6 +33,8 @@ export interface SyncSnapshot {
   /** Groups whose messages the user gets from here on. */
   readonly groupIds: readonly GroupId[]
   readonly hidden: readonly ConversationRow[]
+  /** Groups from which nothing has come since the user is out, or back: the newest message seen, 0 for none. */
+  readonly lastSeen: readonly { readonly groupId: GroupId; readonly lastSeq: number }[]
 }
 
 export type ReadSnapshot = (userId: UserId, since: Position | null) => Promise<SyncSnapshot>
@@ -119,41 +129,45 @@ export const replayFollowed = (hub: Hub, user: FollowedUser, since: Position): R
   // What brought hidden conversations back stands in the ring only since this node follows the user.
   if (since < user.since || !hub.ring.covers(since)) return undefined
   const own = hub.ring.entriesFrom(since, initialTopics(user.userId, []))
-  return replayFrom(hub, user, since, topicsBefore(user.topics, user.userId, own), new Map())
+  const topics = topicsBefore(user.topics, user.userId, own)
+  return replayFrom(hub, user, since, { topics, hidden: new Map(), lastSeen: new Map() })
 }
 
 /** Replays what came after a snapshot; undefined when the ring does not reach back to it. */
 export const replaySnapshot = (hub: Hub, userId: UserId, snapshot: SyncSnapshot): Replay | undefined => {
   const after = snapshot.position
   if (!hub.ring.coversAfter(after)) return undefined
-  const topics = new Set(initialTopics(userId, snapshot.groupIds))
-  const hidden = new Map(snapshot.hidden.map(row => [row.conversationId as string, row]))
-  const user = hub.followed(userId) ?? followAfter(hub, userId, snapshot, topics, hidden)
+  const user = hub.followed(userId) ?? followAfter(hub, userId, after, standingAt(userId, snapshot))
   // A row that comes back may stand in the ring as well: a device that gets it twice holds the same.
-  return replayFrom(hub, user, after, topics, hidden, after)
+  return replayFrom(hub, user, after, standingAt(userId, snapshot), after)
 }
 
+/** What one user gets at a place in the log; walking the ring's entries moves it on. */
+interface Standing {
+  readonly topics: Set<Topic>
+  readonly hidden: Map<string, ConversationRow>
+  readonly lastSeen: Map<Topic, number>
+}
+
+const standingAt = (userId: UserId, { groupIds, hidden, lastSeen }: SyncSnapshot): Standing => ({
+  topics: new Set(initialTopics(userId, groupIds)),
+  hidden: new Map(hidden.map(row => [row.conversationId, row])),
+  lastSeen: new Map(lastSeen.map(({ groupId, lastSeq }) => [groupTopic(groupId), lastSeq])),
+})
+
 /** Follows a user from a snapshot: topics and hidden conversations as the ring's later events leave them. */
-const followAfter = (
-  hub: Hub,
-  userId: UserId,
-  snapshot: SyncSnapshot,
-  topics: ReadonlySet<Topic>,
-  hidden: ReadonlyMap<string, ConversationRow>,
-): FollowedUser => {
-  const now = new Set(topics)
-  const hiddenNow = new Map(hidden)
-  for (const entry of entriesOf(hub, userId, snapshot.position, now)) {
-    if (entry.position <= snapshot.position) continue
-    walk(entry, userId, now, hiddenNow, () => {})
+const followAfter = (hub: Hub, userId: UserId, after: Position, standing: Standing): FollowedUser => {
+  for (const entry of entriesOf(hub, userId, after, standing)) {
+    if (entry.position > after) walk(entry, userId, standing, () => {})
   }
-  return hub.follow(userId, now, hiddenNow.values())
+  return hub.follow(userId, standing.topics, standing.hidden.values(), standing.lastSeen)
 }
 
 /** Entries that may concern the user: those of the topics held, and of topics joined in the meantime. */
-const entriesOf = (hub: Hub, userId: UserId, from: Position, topics: ReadonlySet<Topic>): readonly RingEntry[] => {
+const entriesOf = (hub: Hub, userId: UserId, from: Position, standing: Standing): readonly RingEntry[] => {
   const own = hub.ring.entriesFrom(from, initialTopics(userId, []))
-  const all = new Set(topics)
+  // A group that the user leaves on the way is still heard of, for what is recalled there.
+  const all = new Set([...standing.topics, ...standing.lastSeen.keys()])
   for (const entry of own) {
     for (const action of entry.actions) if (action.do === 'join' && action.userId === userId) all.add(action.topic)
   }
@@ -164,8 +178,7 @@ const entriesOf = (hub: Hub, userId: UserId, from: Position, topics: ReadonlySet
 const walk = (
   entry: RingEntry,
   userId: UserId,
-  topics: Set<Topic>,
-  hidden: Map<string, ConversationRow>,
+  { topics, hidden, lastSeen }: Standing,
   send: (frame: string) => void,
 ): void => {
   for (const action of entry.actions) {
@@ -178,17 +191,24 @@ const walk = (
         const row = hidden.get(action.conversationId)
         if (row !== undefined) {
           hidden.delete(action.conversationId)
+          for (const topic of action.topics) lastSeen.delete(topic)
           send(revealFrame(row, action.seq, action.cursor))
         }
         send(action.frame)
         break
       }
+      case 'recall':
+        for (const frame of recallFrames(action, topics, lastSeen)) send(frame)
+        break
       case 'join':
-        if (action.userId === userId) topics.add(action.topic)
+      case 'leave': {
+        if (action.userId !== userId) break
+        if (action.do === 'join') topics.add(action.topic)
+        else topics.delete(action.topic)
+        const lastSeq = lastSeqAfter(action)
+        if (lastSeq !== undefined && !lastSeen.has(action.topic)) lastSeen.set(action.topic, lastSeq)
         break
-      case 'leave':
-        if (action.userId === userId) topics.delete(action.topic)
-        break
+      }
       case 'hide':
         if (action.userId === userId) hidden.set(action.row.conversationId, action.row)
         break
@@ -205,14 +225,7 @@ const walk = (
 }
 
 /** @param after the position whose own entry is not to be replayed */
-const replayFrom = (
-  hub: Hub,
-  user: FollowedUser,
-  from: Position,
-  topics: Set<Topic>,
-  hidden: Map<string, ConversationRow>,
-  after?: Position,
-): Replay => {
+const replayFrom = (hub: Hub, user: FollowedUser, from: Position, standing: Standing, after?: Position): Replay => {
   let doneIndex = -1
   /** Everything up to here was walked; undefined before the first call. */
   let walkedTo = after
@@ -223,9 +236,9 @@ const replayFrom = (
       // A slow device may take longer than the ring holds what it still has to hear.
       if (walkedTo === undefined ? !ring.covers(from) : !ring.coversAfter(walkedTo)) return undefined
       const frames: string[] = []
-      for (const entry of entriesOf(hub, user.userId, walkedTo ?? from, topics)) {
+      for (const entry of entriesOf(hub, user.userId, walkedTo ?? from, standing)) {
         if (entry.index <= doneIndex || (after !== undefined && entry.position <= after)) continue
-        walk(entry, user.userId, topics, hidden, frame => frames.push(frame))
+        walk(entry, user.userId, standing, frame => frames.push(frame))
         doneIndex = entry.index
       }
       walkedTo = hub.position

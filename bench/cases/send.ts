@@ -7,7 +7,7 @@ import type { Seed, SeededUser } from '../seed.ts'
 import { pairConversation } from '../seed.ts'
 import { openStage, withCeiling } from '../stage.ts'
 
-const sockets = 500
+export const sockets = 500
 const eventBytes = 516
 const connectAtOnce = 50
 const variants = [

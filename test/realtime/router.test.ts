@@ -54,7 +54,7 @@ const inboxEvent = (
   conversationId: ConversationId = p2p,
   userId = ann,
 ) => recorded(20, type, { userId, conversationId, marks: marks(changes), at })
-const head = (seq: number) => ({ head: () => ({ seq, message: undefined }) })
+const head = (seq: number) => ({ head: () => ({ seq }) })
 const openSession = (sessionId: string, credentialEpoch: number) =>
   ({ sessionId: sessionId as SessionId, credentialEpoch }) as OpenSession
 const recalled = (seq: number, hadExt = false) =>
@@ -129,9 +129,7 @@ describe('a recall', () => {
     at,
     countable: 3,
   })
-  const asHead: Partial<RouteFacts> = {
-    head: () => ({ seq: 3, message: { text: sent.text, position: sent.position } }),
-  }
+  const asHead: Partial<RouteFacts> = { ...head(3), message: () => sent }
 
   test('tells both what to forget and never what it was', () => {
     const frames = framesOf(route(recalled(3, true), factsOf(asHead)))
@@ -219,7 +217,7 @@ describe('the members of a group', () => {
   test('leave their topics before anything is published', () => {
     const [first, second] = route(membersRemoved(6, [cid]), factsOf({ group: () => friends }))
     expect([first, second]).toEqual([
-      { do: 'leave', userId: cid, topic: groupTopic(groupId) },
+      { do: 'leave', userId: cid, topic: groupTopic(groupId), lastSeq: 0 },
       { do: 'leave', userId: cid, topic: membersTopic(groupId) },
     ])
   })

@@ -15,10 +15,13 @@ export interface Viewer {
   readonly spare: { readonly accessToken: string }
 }
 
+/** However the server runs: it only has to be reached. */
+export type Reached = Pick<TestService, 'api' | 'connect'>
+
 type Get = (path: string) => Promise<ReturnType<typeof expectOk>>
 
 const gettingAs =
-  (service: TestService, token: string): Get =>
+  (service: Reached, token: string): Get =>
   async path =>
     expectOk(await service.api('GET', path, { token }))
 
@@ -160,7 +163,7 @@ export interface HeldDevice {
  * Only once all is quiet: see quiet.ts.
  */
 export const divergence = async (
-  service: TestService,
+  service: Reached,
   viewer: Viewer,
   devices: readonly HeldDevice[],
 ): Promise<string[]> => {

@@ -21,6 +21,9 @@ export interface TestPostgres {
   pids(): readonly number[]
   /** An empty database; gives its URL. */
   createDatabase(name: string): string
+  urlOf(database: string): string
+  /** Runs SQL, or a command of psql, on a database. @throws Error with what psql wrote */
+  run(url: string, command: string): void
   /** Stops it and deletes everything. */
   stop(): Promise<void>
 }
@@ -108,6 +111,9 @@ export const startPostgres = async (): Promise<TestPostgres> => {
       run(join(binaries, 'createdb'), parameters, as, folder)
       return urlOf(name)
     },
+    urlOf,
+    run: (url, command) =>
+      run(join(binaries, 'psql'), ['-q', '-v', 'ON_ERROR_STOP=1', '-d', url, '-c', command], as, folder),
     stop,
   }
 }

@@ -179,8 +179,9 @@ export class Replica {
     if (conversation === undefined || set.counts !== true || set.from === this.userId) return
     if (seq <= Number(conversation.readSeq) || seq > Number(conversation.lastSeq)) return
     // The frame may come again, and the row may have counted it already: only a message that is held can tell.
-    if (held === undefined) return this.#options.onUnknownUnread?.(conversationId)
-    this.collection('conversations').set(conversationId, { ...conversation, unread: Number(conversation.unread) - 1 })
+    if (held === undefined) this.#options.onUnknownUnread?.(conversationId)
+    else
+      this.collection('conversations').set(conversationId, { ...conversation, unread: Number(conversation.unread) - 1 })
   }
 
   /** Counts anew what lies after the read mark, or asks when not all of it is held. */

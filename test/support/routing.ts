@@ -89,7 +89,8 @@ export const factsOf = (facts: Partial<RouteFacts> = {}): RouteFacts => ({
   account: () => account.initial,
   group: () => group.initial,
   openSessions: () => [],
-  head: () => ({ seq: 0, message: undefined }),
+  head: () => ({ seq: 0 }),
+  message: (conversationId, seq) => ({ text: JSON.stringify({ conversationId, seq }), position: positionAt(seq) }),
   marks: () => inbox.initial,
   ...facts,
 })

@@ -1,0 +1,61 @@
+// Owns the case `send-eventstoredb`: the same sends as `send`, through a real EventStoreDB, against what its own client appends
+// in the same run with as many in flight. Only when EVENTSTORE_URL names a server.
+
+import { type Case, megabytes, reported, sendRun } from '../case.ts'
+import { openStage, withCeiling } from '../stage.ts'
+import { seedPairs, sockets } from './send.ts'
+
+const eventBytes = 375
+const floorPercent = 50
+const goalPercent = 85
+
+/** As the server tells it; "unknown" when its HTTP side does not answer. */
+const versionOf = async (url: string): Promise<string> => {
+  const { host } = new URL(url.replace(/^[a-z+]+:/, 'http:'))
+  try {
+    const response = await fetch(`http://${host}/info`, { signal: AbortSignal.timeout(3_000) })
+    const info = (await response.json()) as { esVersion?: string; dbVersion?: string }
+    return info.dbVersion ?? info.esVersion ?? 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}
+
+export const sendEventStoreDbCase: Case = {
+  name: 'send-eventstoredb',
+  summary: 'the same sends through EventStoreDB, as a share of what its client appends (needs EVENTSTORE_URL)',
+  run: async settings => {
+    const url = settings.eventstoreUrl
+    if (url === undefined) throw new Error('set EVENTSTORE_URL=esdb://… to a real server')
+    const version = await versionOf(url)
+    const { stage, seeded: devices } = await openStage(settings, seedPairs, { EVENTSTORE_URL: url })
+    try {
+      await stage.load.call('connect', { port: stage.realtimePort, devices, atOnce: 50 })
+      const frame = {
+        case: 'send-eventstoredb',
+        variant: `EventStoreDB ${version}`,
+        unit: "% of the client's rate",
+        greaterIsBetter: true,
+        floor: floorPercent,
+        goal: goalPercent,
+      }
+      const result = await reported(settings, frame, async () => {
+        const args = { url, producers: sockets, eventBytes, forMs: settings.runMs }
+        const bare = await withCeiling(ceiling => ceiling.call('append', args))
+        const { value, cpu, repeated, lagMs } = await sendRun(stage, 1, sockets)
+        const messagesPerSecond = value.acks / value.seconds
+        return {
+          figure: (messagesPerSecond / bare.perSecond) * 100,
+          p50Ms: value.p50Ms,
+          p99Ms: value.p99Ms,
+          cpu,
+          residentMb: megabytes(stage.residentBytes()),
+          also: { messagesPerSecond, clientPerSecond: bare.perSecond, clientP50Ms: bare.p50Ms, lagMs, repeated },
+        }
+      })
+      return [result]
+    } finally {
+      await stage.end()
+    }
+  },
+}

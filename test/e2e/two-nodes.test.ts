@@ -1,0 +1,280 @@
+// Owns what two whole servers on one event log and one read database must do as if they were one: numbers without holes, no
+// message twice, everybody hears everything, an ended device is ended everywhere, and one of them may die at any moment.
+
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { divergence } from '../support/convergence.ts'
+import {
+  type ConnectOptions,
+  connectDevice,
+  createApi,
+  type Device,
+  expectOk,
+  newMessageId,
+  type SignedIn,
+  signIn,
+  signUp,
+} from '../support/device.ts'
+import { postgresBinaries, startPostgres, type TestPostgres } from '../support/postgres.ts'
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
+import { StandIn } from '../support/stand-in-process.ts'
+
+const slowMsMax = 300_000
+
+// Only where Postgres is not installed: two processes cannot share the embedded database.
+const describeWithPostgres = describe.skipIf(postgresBinaries() === undefined)
+
+interface Node {
+  readonly name: string
+  readonly environment: Readonly<Record<string, string>>
+  process: ServerProcess
+}
+
+let log: StandIn
+let postgres: TestPostgres
+let folder: string
+let a: Node
+let b: Node
+
+const start = async (name: string, shared: Readonly<Record<string, string>>): Promise<Node> => {
+  const environment = { ...shared, DATA_DIR: join(folder, name) }
+  return { name, environment, process: await startServerProcess({ environment, readyMsMax: slowMsMax }) }
+}
+
+const connect = (
+  { process }: Node,
+  { accessToken }: { readonly accessToken: string },
+  options: Partial<ConnectOptions> = {},
+): Promise<Device> => connectDevice({ ...options, realtimeUrl: process.realtimeUrl, token: accessToken })
+
+let names = 0
+/** Makes a user through one node, with a device signed in for each name. */
+const person = async ({ process }: Node, ...deviceIds: readonly string[]) => {
+  const { userId, userName } = await signUp(process.httpUrl, `person-${++names}`)
+  const sessions: SignedIn[] = []
+  for (const deviceId of deviceIds) sessions.push(await signIn(process.httpUrl, userName, deviceId))
+  return { userId, userName, sessions }
+}
+
+/** Two people; the first has a device on A, the second one on B. */
+const pair = async () => {
+  const ada = await person(a, 'one', 'two')
+  const bob = await person(b, 'one', 'two')
+  const conversationId = `p2p:${[ada.userId, bob.userId].toSorted().join(':')}`
+  const onA = await connect(a, ada.sessions[0] as SignedIn)
+  const onB = await connect(b, bob.sessions[0] as SignedIn)
+  return { ada, bob, conversationId, onA, onB }
+}
+
+const textOf = (conversationId: string, text: string, clientMessageId = newMessageId()) => ({
+  conversationId,
+  clientMessageId,
+  type: 'text',
+  body: { text },
+})
+
+const historyOf = async ({ process }: Node, { accessToken }: SignedIn, conversationId: string, after: string) => {
+  const path = `/v1/conversations/${encodeURIComponent(conversationId)}`
+  const api = createApi(process.httpUrl)
+  // Once the read models have passed the position, all that is at or before it is in the page.
+  expectOk(await api('GET', `/v1/users/me?after=${after}`, { token: accessToken }))
+  const { items } = expectOk(await api('GET', `${path}/messages?limit=100`, { token: accessToken }))
+  return items as { seq: number; body: { text: string }; clientMessageId: string }[]
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1)
+
+beforeAll(async () => {
+  if (postgresBinaries() === undefined) return
+  folder = await mkdtemp(join(tmpdir(), 'ledgerline-two-nodes-'))
+  log = await StandIn.start()
+  postgres = await startPostgres()
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const shared = {
+    EVENTSTORE_URL: log.url,
+    DATABASE_URL: postgres.createDatabase('two_nodes'),
+    TOKEN_SIGNING_KEY: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    IDENTITY_HMAC_KEY: randomBytes(32).toString('base64'),
+    RATE_LIMITS: 'off',
+    NODE_ENV: 'test',
+  }
+  a = await start('a', shared)
+  b = await start('b', shared)
+}, slowMsMax)
+
+afterAll(async () => {
+  await Promise.all([a?.process.stop(), b?.process.stop()])
+  await postgres?.stop()
+  await log?.dispose()
+  if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+}, slowMsMax)
+
+describeWithPostgres('two nodes', () => {
+  test('number what is sent through both without a hole, each sender in order', { timeout: slowMsMax }, async () => {
+    const { ada, bob, conversationId, onA, onB } = await pair()
+    const each = 40
+    const send = (device: Device, name: string) =>
+      Promise.all(range(each).map(number => device.command('sendMessage', textOf(conversationId, `${name} ${number}`))))
+    const [fromA, fromB] = await Promise.all([send(onA, 'ada'), send(onB, 'bob')])
+    const sent = [...fromA, ...fromB]
+    expect(sent.map(({ seq }) => seq).toSorted((one, other) => one - other)).toEqual(range(2 * each))
+    const last = sent
+      .map(({ position }) => position)
+      .toSorted()
+      .at(-1)
+    await Promise.all([onA, onB].map(device => device.whenPassed(last)))
+    for (const device of [onA, onB]) {
+      const messages = device.state.messagesOf(conversationId) as unknown as { seq: number; body: { text: string } }[]
+      expect(messages.map(({ seq }) => seq)).toEqual(range(2 * each))
+      for (const name of ['ada', 'bob']) {
+        const texts = messages.map(({ body }) => body.text).filter(text => text.startsWith(name))
+        expect(texts).toEqual(range(each).map(number => `${name} ${number}`))
+      }
+    }
+    const [adasDevice, bobsDevice] = [ada.sessions[0] as SignedIn, bob.sessions[0] as SignedIn]
+    expect((await historyOf(b, adasDevice, conversationId, last)).map(({ seq }) => seq)).toEqual(range(2 * each))
+    expect((await historyOf(a, bobsDevice, conversationId, last)).map(({ seq }) => seq)).toEqual(range(2 * each))
+    await Promise.all([onA.close(), onB.close()])
+  })
+
+  test('answer a repeated message with the first reply, whichever was asked first', {
+    timeout: slowMsMax,
+  }, async () => {
+    const { ada, conversationId, onA, onB } = await pair()
+    const sameOnB = await connect(b, ada.sessions[1] as SignedIn)
+    const args = textOf(conversationId, 'once')
+    const first = await onA.command('sendMessage', args)
+    expect(await sameOnB.command('sendMessage', args)).toEqual(first)
+    const old = textOf(conversationId, 'no time in it', 'a key of my own')
+    const firstOld = await sameOnB.command('sendMessage', old)
+    expect(await onA.command('sendMessage', old)).toEqual(firstOld)
+
+    const atOnce = range(20).map(number => textOf(conversationId, `${number}`))
+    const replies = await Promise.all(
+      atOnce.map(both => Promise.all([onA, sameOnB].map(device => device.command('sendMessage', both)))),
+    )
+    for (const [one, other] of replies) expect(one).toEqual(other)
+    const last = replies
+      .map(([one]) => one.position)
+      .toSorted()
+      .at(-1)
+    const history = await historyOf(a, ada.sessions[0] as SignedIn, conversationId, last)
+    expect(history.map(({ seq }) => seq)).toEqual(range(2 + atOnce.length))
+    expect(new Set(history.map(({ clientMessageId }) => clientMessageId)).size).toBe(history.length)
+    await Promise.all([onA, onB, sameOnB].map(device => device.close()))
+  })
+
+  test('refuse another message under a used key, whichever has the first', { timeout: slowMsMax }, async () => {
+    const { ada, conversationId, onA, onB } = await pair()
+    const args = textOf(conversationId, 'this')
+    await onA.command('sendMessage', args)
+    const api = createApi(b.process.httpUrl)
+    const path = `/v1/conversations/${encodeURIComponent(conversationId)}/messages`
+    const { conversationId: _, ...body } = { ...args, body: { text: 'that' } }
+    const token = ada.sessions[0]?.accessToken
+    expect(await api('POST', path, { token, body })).toMatchObject({
+      status: 409,
+      body: { code: 'idempotency.mismatch' },
+    })
+    await Promise.all([onA.close(), onB.close()])
+  })
+
+  test('end a device on both when it is kicked on one', { timeout: slowMsMax }, async () => {
+    const bob = await person(b, 'kept', 'kicked')
+    const [kept, kicked] = bob.sessions as [SignedIn, SignedIn]
+    const device = await connect(b, kicked)
+    const asBob = { token: kicked.accessToken }
+    const onB = createApi(b.process.httpUrl)
+    expect((await onB('GET', '/v1/sessions', asBob)).status).toBe(200)
+    const onA = createApi(a.process.httpUrl)
+    expectOk(await onA('DELETE', `/v1/sessions/${kicked.sessionId}`, { token: kept.accessToken }))
+    expect(await device.closed).toEqual({ code: 4403, reason: 'session.ended' })
+    expect(device.bye).toMatchObject({ code: 4403, reconnect: 'never' })
+    for (const api of [onA, onB]) {
+      expect(await api('GET', '/v1/sessions', asBob)).toMatchObject({ status: 401, body: { code: 'session.ended' } })
+      const body = { refreshToken: kicked.refreshToken }
+      expect(await api('POST', '/v1/sessions/refresh', { body })).toMatchObject({ status: 401 })
+    }
+    for (const node of [a, b]) await expect(connect(node, kicked)).rejects.toMatchObject({ closed: { code: 4403 } })
+  })
+
+  test('end every other device on both when the password is changed on one', { timeout: slowMsMax }, async () => {
+    const ada = await person(a, 'kept', 'other')
+    const [kept, other] = ada.sessions as [SignedIn, SignedIn]
+    const keptDevice = await connect(b, kept)
+    const otherDevice = await connect(b, other)
+    const body = { current: 'correct horse battery', new: 'staple of another kind' }
+    expectOk(await createApi(a.process.httpUrl)('PUT', '/v1/users/me/password', { token: kept.accessToken, body }))
+    expect(await otherDevice.closed).toMatchObject({ code: 4403 })
+    await keptDevice.waitFor(({ replica }) => replica.get('sessions')?.size === 1, 'the end of the other session')
+    expect(await keptDevice.command('listSessions', {})).toMatchObject({ items: [{ sessionId: kept.sessionId }] })
+    await keptDevice.close()
+  })
+
+  test('take a member out on both, and tell of it once', { timeout: slowMsMax }, async () => {
+    const { bob, onA, onB } = await pair()
+    const { groupId, conversationId } = await onA.command('createGroup', { name: 'A group', memberIds: [bob.userId] })
+    const holds = (count: number) => (device: Device) => device.state.messagesOf(conversationId).length >= count
+    await onB.waitFor(holds(1), 'what tells of the group')
+    const kick = await onA.command('removeMembers', { groupId, userIds: [bob.userId] })
+    await onB.whenPassed(kick.position)
+    await onA.waitFor(holds(2), 'what tells of the removal')
+    const later = await onA.say(conversationId, 'not for bob')
+    await onA.whenPassed(later.position)
+    // Bob's own event comes after all of it.
+    const own = await onB.command('blockUser', { userId: onA.welcome.userId })
+    await onB.whenPassed(own.position)
+    expect(onB.state.messagesOf(conversationId).map(({ body }) => body)).toMatchObject([{ event: 'memberInvited' }])
+    expect(onB.replica.get('groups')?.has(groupId)).toBe(false)
+    expect(onA.state.messagesOf(conversationId).map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(onA.state.messagesOf(conversationId)[1]).toMatchObject({ body: { event: 'memberRemoved' } })
+    await Promise.all([onA.close(), onB.close()])
+  })
+
+  test('lose nothing when the one that keeps the read models is killed', { timeout: slowMsMax }, async () => {
+    const isLeading = ({ process }: Node) => process.output().includes('read models are being kept current')
+    expect([a, b].filter(isLeading)).toHaveLength(1)
+    const [leader, standby] = isLeading(a) ? [a, b] : [b, a]
+    expect(standby.process.output()).toContain('another process keeps them current, standing by')
+
+    const ada = await person(leader, 'one', 'spare')
+    const bob = await person(standby, 'one')
+    const [session, spare] = ada.sessions as [SignedIn, SignedIn]
+    const conversationId = `p2p:${[ada.userId, bob.userId].toSorted().join(':')}`
+    const onLeader = await connect(leader, session)
+    const onStandby = await connect(standby, bob.sessions[0] as SignedIn)
+    const before = await onLeader.say(conversationId, 'before')
+    await onLeader.whenPassed(before.position)
+    await onStandby.whenPassed(before.position)
+
+    await leader.process.kill()
+    expect(await onLeader.closed).toMatchObject({ code: 1006 })
+    const meanwhile = await onStandby.say(conversationId, 'meanwhile')
+    expect(meanwhile.seq).toBe(before.seq + 1)
+
+    const api = createApi(standby.process.httpUrl)
+    const passed = () => api('GET', `/v1/users/me?after=${meanwhile.position}`, { token: session.accessToken })
+    // Each asking waits on the server until the other one has taken over, or says that it is not there yet.
+    while ((await passed()).status === 503);
+    const resumed = await connect(standby, session, { replica: onLeader.state })
+    expect(resumed.welcome.reset).toBe(false)
+    expect(resumed.state.messagesOf(conversationId).map(({ body }) => body)).toEqual([
+      { text: 'before' },
+      { text: 'meanwhile' },
+    ])
+    const reached = { api, connect: (who: { readonly accessToken: string }) => connect(standby, who) } as never
+    const viewer = { userId: ada.userId, token: spare.accessToken, spare }
+    expect(await divergence(reached, viewer, [{ name: 'the resumed device', device: resumed }])).toEqual([])
+
+    leader.process = await startServerProcess({ environment: leader.environment, readyMsMax: slowMsMax })
+    const again = await connect(leader, session, { replica: resumed.state })
+    const after = await again.say(conversationId, 'after')
+    await onStandby.whenPassed(after.position)
+    expect(after.seq).toBe(before.seq + 2)
+    expect([leader, standby].filter(isLeading)).toHaveLength(1)
+    await Promise.all([resumed, again, onStandby].map(device => device.close()))
+  })
+})
