@@ -112,6 +112,22 @@ export const startMeter = (watched: Watched): (() => CpuUse) => {
   }
 }
 
+const quietSampleMs = 500
+
+/** Resolves when the machine has been quiet for a moment, or when the patience is at its end. Nothing of ours may run then. */
+export const whenQuiet = async (patienceMs: number): Promise<void> => {
+  const untilMs = performance.now() + patienceMs
+  for (;;) {
+    const before = machineSeconds()
+    const startMs = performance.now()
+    await new Promise(resolve => setTimeout(resolve, quietSampleMs))
+    const after = machineSeconds()
+    const seconds = (performance.now() - startMs) / 1_000
+    const share = (after.busy + after.stolen - before.busy - before.stolen) / seconds / cpus().length
+    if (share <= othersShareMax || performance.now() > untilMs) return
+  }
+}
+
 /** What the figures were measured on. */
 export const machineText = (): string => {
   const model = cpus()[0]?.model.trim() ?? 'unknown CPU'

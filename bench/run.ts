@@ -1,9 +1,10 @@
-// npm run bench [-- case…] [--database pglite|postgres] [--runs 3] [--seconds 8] [--profile]
+// npm run bench [-- case…] [--database pglite|postgres] [--runs 3] [--seconds 8] [--patience 20] [--profile]
 //
 // Measures what the project publishes. Each case runs the real server (main.ts) as a process of its own on a fresh folder with
 // durable settings, and the load in other processes; RATE_LIMITS=off. Each runs on PGlite and on a Postgres of its own, three
 // times, and gives the median, p50 and p99, the CPU of server, Postgres and load, memory, the raw ceiling measured in the same
-// run, and the ratio. A run in which others took more than 8 % of the machine is repeated, at most twice. One JSON line for each.
+// run, and the ratio. Each waits a while (--patience, in seconds) for others on the machine to be quiet; a run in which they took
+// more than 8 % of it is repeated, at most twice. One JSON line for each.
 // EVENTSTORE_URL=esdb://… adds the case `send-eventstoredb`.
 
 import { mkdtempSync } from 'node:fs'
@@ -43,9 +44,13 @@ const options = {
   database: { type: 'string', multiple: true },
   runs: { type: 'string', default: '3' },
   seconds: { type: 'string', default: '8' },
+  patience: { type: 'string', default: '20' },
   profile: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const
+
+const usage =
+  'npm run bench [-- case…] [--database pglite|postgres] [--runs 3] [--seconds 8] [--patience 20] [--profile]'
 
 const wholeNumber = (text: string, name: string): number => {
   const value = Number(text)
@@ -75,7 +80,7 @@ const runCase = async (one: Case, settings: BenchSettings): Promise<readonly Res
 const main = async (): Promise<void> => {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   if (values.help) {
-    console.log('npm run bench [-- case…] [--database pglite|postgres] [--runs 3] [--seconds 8] [--profile]\n')
+    console.log(`${usage}\n`)
     for (const { name, summary } of cases) console.log(`  ${name.padEnd(18)} ${summary}`)
     return
   }
@@ -96,6 +101,7 @@ const main = async (): Promise<void> => {
         runs: wholeNumber(values.runs, 'runs'),
         runMs: wholeNumber(values.seconds, 'seconds') * 1_000,
         warmUpMs: 2_000,
+        patienceMs: wholeNumber(values.patience, 'patience') * 1_000,
         profileFolder: values.profile ? mkdtempSync(join(tmpdir(), 'ledgerline-profile-')) : undefined,
         eventstoreUrl: process.env.EVENTSTORE_URL,
         say: text => console.log(text),

@@ -8,7 +8,7 @@ import { createApi, expectOk } from '../test/support/device.ts'
 import type { TestPostgres } from '../test/support/postgres.ts'
 import { type ServerProcess, startServerProcess } from '../test/support/server-process.ts'
 import type { CeilingCommands } from './ceiling.ts'
-import { type CpuUse, othersShareMax, residentBytesOf, startMeter, treeOf } from './machine.ts'
+import { type CpuUse, othersShareMax, residentBytesOf, startMeter, treeOf, whenQuiet } from './machine.ts'
 import { type HelperProcess, type LoadProcess, startHelper, startLoad } from './processes.ts'
 import { openSeed, type Seed, type SeededUser } from './seed.ts'
 
@@ -21,6 +21,8 @@ export interface BenchSettings {
   readonly runs: number
   readonly runMs: number
   readonly warmUpMs: number
+  /** How long a run may wait for others to be quiet. */
+  readonly patienceMs: number
   /** Writes a CPU profile of the server into this folder. */
   readonly profileFolder: string | undefined
   readonly eventstoreUrl: string | undefined
@@ -111,6 +113,7 @@ export const openStage = async <Seeded>(
   }
   const measure = async <Value>(work: () => Promise<Value>): Promise<Measured<Value>> => {
     for (let repeated = 0; ; repeated++) {
+      await whenQuiet(settings.patienceMs)
       const stop = startMeter(watched)
       const value = await work()
       const cpu = stop()

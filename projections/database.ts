@@ -28,8 +28,8 @@ export interface Queryable {
 export interface Transaction extends Queryable {
   /** Several statements without parameters, not prepared: for definitions, never for values. */
   execute(sql: string): Promise<void>
-  /** COPY in text format; `rows` are whole lines, each ended by a line feed (see copy-text.ts). */
-  copy(table: string, columns: readonly string[], rows: string): Promise<void>
+  /** COPY in text format; every piece of `rows` is whole lines, each ended by a line feed (see copy-text.ts). */
+  copy(table: string, columns: readonly string[], rows: Iterable<string>): Promise<void>
 }
 
 /** One connection of its own: settings and advisory locks last as long as it does. */

@@ -13,6 +13,7 @@ import {
 import type { Batch, Recorded } from './batch.ts'
 import { statement, type Transaction } from './database.ts'
 import {
+  entryOf,
   type Head,
   type InboxEntry,
   noMessages,
@@ -111,7 +112,7 @@ export const loadTouched = async (transaction: Transaction, batch: Batch): Promi
   const rows = userIds.length === 0 ? [] : await transaction.query<LoadedRow>(load, [userIds, conversationIds])
   for (const { key_conversation: key, last_seq: lastSeq, countable, last_at: lastAt, ...row } of rows) {
     if (lastSeq !== null && countable !== null) heads.set(key, { lastSeq, countable, lastAt })
-    if (row.user_id !== null) entries.get(key)?.set(row.user_id, { row: row as InboxTable, recount: false })
+    if (row.user_id !== null) entries.get(key)?.set(row.user_id, entryOf(row as InboxTable))
   }
   return { entries, heads, spans: new Map(), own: new Map() }
 }
@@ -168,7 +169,7 @@ const foldMessage = (touched: Touched, event: Recorded<'MessageSent'>): void => 
     if (isFirstP2p(event)) {
       for (const userId of p2pUsers(conversationId)) {
         const { row } = users.get(userId) ?? openedP2p(userId, conversationId, position)
-        users.set(userId, { row: { ...row, position }, recount: false })
+        users.set(userId, entryOf({ ...row, position }))
       }
     }
     touched.heads.set(conversationId, { lastSeq: data.seq, countable: data.countable, lastAt: data.at })

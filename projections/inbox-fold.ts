@@ -1,5 +1,5 @@
 // Owns how one user's side of a conversation changes, event by event: the arithmetic of unread, and spans of membership.
-// Pure of the database: rows come in, rows go out. What needs a look at messages is marked for a recount, not guessed.
+// Pure of the database: rows come in, rows go out. What needs a look at messages is left for a recount, not guessed.
 
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
 import { conversationParts } from '../domain/ids.ts'
@@ -15,11 +15,19 @@ export interface Head {
 
 export const noMessages: Head = { lastSeq: 0, countable: 0, lastAt: null }
 
-/** A row under way; `recount`: its base lies below the head, so its counts must be looked up when the batch is written. */
+/**
+ * A row under way. Its own messages are counted from `countedSeq` on: where that lies below the base, those between must be
+ * taken off, and the base's countable number looked up, when the batch is written.
+ */
 export interface InboxEntry {
   readonly row: InboxTable
-  readonly recount: boolean
+  readonly countedSeq: number
 }
+
+/** A row as it is in the database: counted from its base on. */
+export const entryOf = (row: InboxTable): InboxEntry => ({ row, countedSeq: row.base_seq })
+
+export const needsRecount = ({ row, countedSeq }: InboxEntry): boolean => countedSeq < row.base_seq
 
 /** The newest seq the user may see, 0 for none. */
 export const visibleSeqOf = (row: InboxTable, head: Head): number => {
@@ -52,18 +60,16 @@ const newRow = (userId: UserId, conversationId: ConversationId, position: Positi
 }
 
 /** A party's side of a P2P conversation, as it is before the first message. */
-export const openedP2p = (userId: UserId, conversationId: ConversationId, position: Position): InboxEntry => ({
-  row: newRow(userId, conversationId, position),
-  recount: false,
-})
+export const openedP2p = (userId: UserId, conversationId: ConversationId, position: Position): InboxEntry =>
+  entryOf(newRow(userId, conversationId, position))
 
 /** Moves the base up, never down; at the newest visible message all counts are known without a look. */
-const withBase = ({ row, recount }: InboxEntry, seq: number, head: Head): InboxEntry => {
-  if (seq <= row.base_seq) return { row, recount }
+const withBase = ({ row, countedSeq }: InboxEntry, seq: number, head: Head): InboxEntry => {
+  if (seq <= row.base_seq) return { row, countedSeq }
   const last = row.to_seq ?? head.lastSeq
-  if (seq < last) return { row: { ...row, base_seq: seq }, recount: true }
+  if (seq < last) return { row: { ...row, base_seq: seq }, countedSeq }
   const countable = row.to_countable ?? head.countable
-  return { row: { ...row, base_seq: seq, base_countable: countable, own_after_base: 0 }, recount: false }
+  return entryOf({ ...row, base_seq: seq, base_countable: countable, own_after_base: 0 })
 }
 
 /** The user read, pinned, cleared or deleted: the event holds all marks, each clamped to what can be seen at it. */
@@ -79,7 +85,7 @@ export const withMarks = (entry: InboxEntry, marks: InboxMarks, head: Head, posi
     position,
   }
   const readSeq = Math.min(marks.readSeq, visible)
-  return withBase({ row: changed, recount: entry.recount }, Math.max(readSeq, clearedSeq), head)
+  return withBase({ row: changed, countedSeq: entry.countedSeq }, Math.max(readSeq, clearedSeq), head)
 }
 
 /** The user joined, or joined again: a new span opens above the head. Nobody joins who is in. */
@@ -100,10 +106,8 @@ export const withJoin = (
     to_countable: null,
     position,
   }
-  if (entry === undefined) {
-    return { row: { ...row, base_seq: head.lastSeq, base_countable: head.countable }, recount: false }
-  }
-  return withBase({ row, recount: entry.recount }, head.lastSeq, head)
+  if (entry === undefined) return entryOf({ ...row, base_seq: head.lastSeq, base_countable: head.countable })
+  return withBase({ row, countedSeq: entry.countedSeq }, head.lastSeq, head)
 }
 
 /** The user is out: what could be seen until now stays visible. */
@@ -112,14 +116,14 @@ export const withLeave = (entry: InboxEntry, head: Head, position: Position): In
   if (row.to_seq !== null) return entry
   const seenAt = head.lastSeq >= row.from_seq ? head.lastAt : row.seen_at
   const left = { ...row, to_seq: head.lastSeq, to_countable: head.countable, seen_at: seenAt, position }
-  return { row: left, recount: entry.recount }
+  return { row: left, countedSeq: entry.countedSeq }
 }
 
 /** An own message that counts; one that lands after the user is out is none of theirs. */
 export const withOwnMessage = (entry: InboxEntry, position: Position): InboxEntry =>
   entry.row.to_seq !== null
     ? entry
-    : { row: { ...entry.row, own_after_base: entry.row.own_after_base + 1, position }, recount: entry.recount }
+    : { row: { ...entry.row, own_after_base: entry.row.own_after_base + 1, position }, countedSeq: entry.countedSeq }
 
 /** The newest span of a group's member, as a row of its own. */
 export const spanOf = (row: InboxTable): MemberSpanTable => ({
@@ -130,3 +134,21 @@ export const spanOf = (row: InboxTable): MemberSpanTable => ({
   to_countable: row.to_countable,
   position: row.position,
 })
+
+/** The messages to count own ones among, and whether what is found is to be taken off or is the number itself. */
+export interface RecountRange {
+  readonly afterSeq: number
+  readonly toSeq: number
+  readonly isTakenOff: boolean
+}
+
+/**
+ * The shorter of the two ways: what lies between the old base and the new, or what lies after the new. So all the moves of
+ * one user's base together look at each message once at most, however far behind they are.
+ */
+export const recountRangeOf = ({ row, countedSeq }: InboxEntry, headSeq: number): RecountRange => {
+  const last = row.to_seq ?? headSeq
+  return row.base_seq - countedSeq <= last - row.base_seq
+    ? { afterSeq: countedSeq, toSeq: row.base_seq, isTakenOff: true }
+    : { afterSeq: row.base_seq, toSeq: last, isTakenOff: false }
+}

@@ -7,8 +7,8 @@ import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts
 import type { ConversationRow } from '../domain/rows.ts'
 import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
 import { type Queryable, type Statement, statement, type Transaction } from './database.ts'
-import { changedEntries, foldEvents, loadTouched, markTypes, memberTypes } from './inbox-batch.ts'
-import { noMessages, visibleSeqOf } from './inbox-fold.ts'
+import { changedEntries, foldEvents, loadTouched, markTypes, memberTypes, type Touched } from './inbox-batch.ts'
+import { type InboxEntry, needsRecount, noMessages, recountRangeOf, visibleSeqOf } from './inbox-fold.ts'
 import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { ConversationKind, InboxTable } from './schema.ts'
@@ -53,12 +53,12 @@ const spanTable = tableOf('member_span', ['user_id', 'conversation_id', 'from_se
 const recount = statement(
   'inbox-recount',
   `select
-     (select count(*)::int from message m where m.conversation_id = k.conversation_id and m.from_id = k.user_id
-        and m.counts and m.seq > k.base_seq and m.seq <= k.to_seq) as own,
+     (select count(*)::int from message m where m.conversation_id = k.conversation_id and m.seq > k.after_seq
+        and m.seq <= k.to_seq and m.from_id = k.user_id and m.counts) as own,
      coalesce((select m.countable from message m where m.conversation_id = k.conversation_id and m.seq <= k.base_seq
         order by m.seq desc limit 1), 0) as countable
-   from unnest($1::text[], $2::text[], $3::integer[], $4::integer[])
-     with ordinality as k (user_id, conversation_id, base_seq, to_seq, number)
+   from unnest($1::text[], $2::text[], $3::integer[], $4::integer[], $5::integer[])
+     with ordinality as k (user_id, conversation_id, base_seq, after_seq, to_seq, number)
    order by k.number`,
 )
 
@@ -69,18 +69,25 @@ const addOwn = statement(
    where i.user_id = k.user_id and i.conversation_id = k.conversation_id and i.to_seq is null`,
 )
 
-const recounted = async (transaction: Transaction, rows: readonly InboxTable[]): Promise<readonly InboxTable[]> => {
-  if (rows.length === 0) return []
-  const seqMax = 2_147_483_647
+/** Sets right what moved to a base below the head: see recountRangeOf. */
+const recounted = async (
+  transaction: Transaction,
+  touched: Touched,
+  entries: readonly InboxEntry[],
+): Promise<readonly InboxTable[]> => {
+  if (entries.length === 0) return []
+  const ranges = entries.map(entry => recountRangeOf(entry, touched.heads.get(entry.row.conversation_id)?.lastSeq ?? 0))
   const found = await transaction.query<{ own: number; countable: number }>(recount, [
-    rows.map(row => row.user_id),
-    rows.map(row => row.conversation_id),
-    rows.map(row => row.base_seq),
-    rows.map(row => row.to_seq ?? seqMax),
+    entries.map(({ row }) => row.user_id),
+    entries.map(({ row }) => row.conversation_id),
+    entries.map(({ row }) => row.base_seq),
+    ranges.map(({ afterSeq }) => afterSeq),
+    ranges.map(({ toSeq }) => toSeq),
   ])
-  return rows.map((row, index) => {
+  return entries.map(({ row }, index) => {
     const { own = 0, countable = 0 } = found[index] ?? {}
-    return { ...row, own_after_base: own, base_countable: countable }
+    const after = ranges[index]?.isTakenOff === true ? row.own_after_base - own : own
+    return { ...row, own_after_base: after, base_countable: countable }
   })
 }
 
@@ -94,11 +101,8 @@ export const inboxProjection: Projection = {
     foldEvents(touched, batch)
     const changed = changedEntries(touched, batch)
     const rows = [
-      ...changed.filter(entry => !entry.recount).map(entry => entry.row),
-      ...(await recounted(
-        transaction,
-        changed.filter(entry => entry.recount).map(entry => entry.row),
-      )),
+      ...changed.filter(entry => !needsRecount(entry)).map(entry => entry.row),
+      ...(await recounted(transaction, touched, changed.filter(needsRecount))),
     ]
     if (rows.length > 0) await transaction.query(table.write, columnArrays(rows, table.columns))
     const spans = [...touched.spans.values()]

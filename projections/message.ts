@@ -27,6 +27,9 @@ const columns = [
   'position',
 ]
 
+/** Lines that go to the database in one piece. */
+const copyPieceLines = 500
+
 /** Ids of users and conversations hold no character that COPY would mistake; a client's own id may. */
 const copyLine = ({ data, text, position }: Recorded<'MessageSent'>): string =>
   `${data.conversationId}\t${data.seq}\t${data.from}\t${copyField(storableText(data.clientMessageId))}\t${data.type}\t${
@@ -34,6 +37,15 @@ const copyLine = ({ data, text, position }: Recorded<'MessageSent'>): string =>
   }\t${counts(data) ? 't' : 'f'}\tf\t${data.at}\t${data.type === 'text' ? contentHashOf(data) : 0}\t${copyJsonField(
     messageText(text, position),
   )}\t${position}\n`
+
+/** In pieces, so that the database takes in the first while the next are made. */
+function* linesOf(events: readonly Recorded<'MessageSent'>[]): Generator<string> {
+  for (let start = 0; start < events.length; start += copyPieceLines) {
+    let lines = ''
+    for (const event of events.slice(start, start + copyPieceLines)) lines += copyLine(event)
+    yield lines
+  }
+}
 
 const loadTexts = statement(
   'message-load-texts',
@@ -74,9 +86,8 @@ export const messageProjection: Projection = {
   reads: [],
   folds: ['MessageSent', 'MessageRecalled'],
   apply: async (transaction, batch) => {
-    let lines = ''
-    for (const event of batch.of('MessageSent')) lines += copyLine(event)
-    await transaction.copy('message', columns, lines)
+    const sent = batch.of('MessageSent')
+    if (sent.length > 0) await transaction.copy('message', columns, linesOf(sent))
     const recalled = batch.of('MessageRecalled')
     if (recalled.length > 0) await recall(transaction, recalled)
   },

@@ -37,8 +37,6 @@ const conversations = [
      conversation_id ${id}, seq integer, from_id ${id} not null, client_message_id ${id} not null, type text not null,
      countable integer not null, counts boolean not null, recalled boolean not null, at timestamptz not null,
      content_hash integer not null, wire text not null, ${position}, primary key (conversation_id, seq))`,
-  // A sender's own messages, counted again when what they have read moves.
-  'create index message_by_own on message (conversation_id, from_id, seq) where counts',
   // Clients' ids grow with time: this order keeps the inserts at one end.
   'create index message_by_sent on message (client_message_id, from_id)',
   'create index message_by_recalled on message (conversation_id, seq) where recalled',

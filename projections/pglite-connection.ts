@@ -42,7 +42,7 @@ const engineSettings: PGliteWorkerData['settings'] = [
 
 export interface PGliteConnection {
   readonly client: pg.Client
-  readonly copy: (table: string, columns: readonly string[], rows: string) => Promise<void>
+  readonly copy: (table: string, columns: readonly string[], rows: Iterable<string>) => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -186,13 +186,12 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
   await client.connect()
   const copy: PGliteConnection['copy'] = (table, columns, rows) =>
     new Promise((resolve, reject) => {
-      if (rows === '') return resolve()
       const take: ReplyTaker = bytes => {
         const error = errorIn(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
         if (error === undefined) resolve()
         else reject(error)
       }
-      send(copyRequest(copyStatement(table, columns), rows), take, reject)
+      send(copyRequest(copyStatement(table, columns), [...rows].join('')), take, reject)
     })
   const close = async () => {
     if (away === undefined) {

@@ -26,8 +26,6 @@ export const waitingQueriesMax = 5_000
 /** How long a query may wait for a connection, and how long it may run. */
 const connectMsMax = 5_000
 const statementMsMax = 10_000
-/** COPY's text travels in pieces, so that no copy of all of it is made. */
-const copyPieceUnits = 1_048_576
 
 /**
  * Every statement here is a look-up by keys, so one plan serves all parameters and planning again would cost more than
@@ -104,16 +102,6 @@ export const runStatement = async <Row extends object>(
   parameters?: readonly Parameter[],
 ): Promise<readonly Row[]> => (await client.query<Row>({ name, text, values: parameters as unknown[] })).rows
 
-const piecesOf = function* (text: string): Generator<Buffer> {
-  for (let start = 0; start < text.length; ) {
-    let end = Math.min(start + copyPieceUnits, text.length)
-    // A piece must not end between the halves of a surrogate pair.
-    if (end < text.length && (text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end--
-    yield Buffer.from(text.slice(start, end))
-    start = end
-  }
-}
-
 export const copyStatement = (table: string, columns: readonly string[]): string =>
   `copy "${table}" (${columns.join(', ')}) from stdin`
 
@@ -123,8 +111,7 @@ const transactionOn = (client: pg.ClientBase): Transaction => ({
     await client.query(sql)
   },
   copy: async (table, columns, rows) => {
-    if (rows === '') return
-    await pipeline(Readable.from(piecesOf(rows)), client.query(copyFrom(copyStatement(table, columns))))
+    await pipeline(Readable.from(rows), client.query(copyFrom(copyStatement(table, columns))))
   },
 })
 

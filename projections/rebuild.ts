@@ -13,7 +13,7 @@ import type { CheckpointTable, TableName } from './schema.ts'
 import { aimAtShadows, finishShadows, makeShadows, swapShadows } from './shadow.ts'
 
 /** Events in one transaction. On PGlite, which has one session, queries wait for it, so it is short there. */
-const batchEventsOn = { postgres: 20_000, pglite: 2_000 } as const
+const batchEventsOn = { postgres: 50_000, pglite: 2_000 } as const
 /** The last stretch is folded while nobody else may write: the swap is tried once no more than this is left. */
 const lastStretchEventsMax = 2_000
 /** Rounds of catching up before the swap is tried with more than that left. */

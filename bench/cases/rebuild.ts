@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TestPostgres } from '../../test/support/postgres.ts'
 import { type Case, reported } from '../case.ts'
-import { othersShareMax, startMeter, treeOf } from '../machine.ts'
+import { othersShareMax, startMeter, treeOf, whenQuiet } from '../machine.ts'
 import { openSeed, pairConversation, type SeededUser } from '../seed.ts'
 
 const users = 1_000
@@ -95,6 +95,7 @@ export const rebuildCase: Case = {
       }
       const result = await reported(settings, frame, async index => {
         for (let repeated = 0; ; repeated++) {
+          await whenQuiet(settings.patienceMs)
           let command = 0
           const server = () => (command === 0 ? [] : treeOf(command))
           const stop = startMeter({ server, postgres: postgres.pids, load: () => [] })
