@@ -15,8 +15,7 @@ export const runCommand = <State, Command, Event extends DomainEvent, Code exten
   stream: string,
   command: Command,
   facts: Facts,
-): Promise<Handled<State, Event> | Rejection> =>
-  node.handle(decider, stream, command, { facts, key: call.command })
+): Promise<Handled<State, Event> | Rejection> => node.handle(decider, stream, command, { facts, key: call.command })
 
 /** The id of what a command makes: the same at every repeat of a keyed command. `maker` is who or what it is made for. */
 export const madeId = (node: Node, call: Call, maker: string): string =>

@@ -29,15 +29,15 @@ const sightIn = async (
 ): Promise<Sight | Refusal | undefined> => {
   const parts = conversationParts(conversationId)
   if (parts === undefined) return undefined
-  const headSeq = async () => (await node.load(conversation, streamOf.conversation(conversationId))).state.lastSeq
-  if (parts.kind === 'p2p') {
-    const lastSeq = parts.users.includes(userId) ? await headSeq() : 0
-    return lastSeq === 0 ? undefined : { lastSeq, floorSeq: 0 }
-  }
+  if (parts.kind === 'p2p' && !parts.users.includes(userId)) return undefined
+  const head = await node.load(conversation, streamOf.conversation(conversationId))
+  const { lastSeq } = head.state
+  if (parts.kind === 'p2p') return lastSeq === 0 ? undefined : { lastSeq, floorSeq: 0 }
+  // After the head, so that a membership which ended before the newest message is known to have ended.
   const { state, position } = await node.load(group, streamOf.group(parts.groupId))
   if (state.status === 'none') return undefined
   if (!(await passed(position, afterMsMax))) return readModelsBehind
-  return sightOf(database, userId, conversationId, await headSeq())
+  return sightOf(database, userId, conversationId, lastSeq)
 }
 
 type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never

@@ -79,13 +79,20 @@ export const markOf = (stream: string, key: CommandKey): CommandMark => ({
 const mismatch = (): Rejection =>
   reject('idempotency.mismatch', 'This key was used for another request. Use a new key for a new request.')
 
-const newEventOf = (waiting: Waiting, event: DomainEvent, index: number): NewEvent => ({
-  id: waiting.seed === undefined ? randomEventId() : eventIdOf(waiting.seed, index),
-  type: event.type,
-  data: event.data,
-  text: JSON.stringify(event.data),
-  ...(waiting.mark === undefined ? undefined : { command: waiting.mark }),
-})
+/**
+ * The id is of the command and of all that the event says: two nodes that run one command at once decide at different times,
+ * and a log that knows the id of one must not take it for the other.
+ */
+const newEventOf = (waiting: Waiting, event: DomainEvent, index: number): NewEvent => {
+  const text = JSON.stringify(event.data)
+  return {
+    id: waiting.seed === undefined ? randomEventId() : eventIdOf(`${waiting.seed}\n${text}`, index),
+    type: event.type,
+    data: event.data,
+    text,
+    ...(waiting.mark === undefined ? undefined : { command: waiting.mark }),
+  }
+}
 
 const knownAs = (commands: readonly KnownCommand[], mark: CommandMark | undefined): KnownCommand | undefined =>
   mark && commands.find(command => command.key === mark.key)

@@ -83,9 +83,12 @@ export const startFollower = (
       const did = await react(events)
       counters.handled += events.length
       counters.handledLive += events.filter(event => event.position > live).length
-      counters.eventAtMs = Date.parse((events.at(-1)?.data as { at?: string }).at ?? '') || counters.eventAtMs
       quietEvents += events.length
-      counters.position = events.at(-1)?.position ?? counters.position
+      const last = events.at(-1)
+      if (last !== undefined) {
+        counters.position = last.position
+        counters.eventAtMs = Date.parse((last.data as { at?: string }).at ?? '') || counters.eventAtMs
+      }
       // Its own cursor is an event too: storing it for nothing but itself would go on for ever.
       if (did || quietEvents >= quietEventsMax) await advance()
     }

@@ -28,7 +28,7 @@ export type PGliteReply = { readonly kind: 'open' | 'closed' } | { readonly kind
  * of the machine is thrown away anyway.
  */
 const engineSettings: PGliteWorkerData['settings'] = [
-  ['shared_buffers', '32MB'],
+  ['shared_buffers', '128MB'],
   ['max_connections', '4'],
   ['max_locks_per_transaction', '64'],
   ['wal_level', 'minimal'],

@@ -32,17 +32,8 @@ export type Action =
   | { readonly do: 'join'; readonly userId: UserId; readonly topic: Topic }
   /** `lastSeq`: of a group's topic, its newest message then. */
   | { readonly do: 'leave'; readonly userId: UserId; readonly topic: Topic; readonly lastSeq?: number }
-  /**
-   * A recalled message of a group, for those who saw it and have got nothing from the group since they are out, or back:
-   * the message changes where they hold it, and in their list where it is the last they saw.
-   */
-  | {
-      readonly do: 'recall'
-      readonly topic: Topic
-      readonly seq: number
-      readonly frame: string
-      readonly lastFrame: string
-    }
+  /** A recall in a group, for those who are out of it and saw the message: it must not live on with them. */
+  | { readonly do: 'recall'; readonly topic: Topic; readonly seq: number; readonly frame: string }
   | { readonly do: 'hide'; readonly userId: UserId; readonly row: ConversationRow }
   /** What the user set meanwhile, for a hidden conversation to come back with. */
   | {
@@ -53,12 +44,6 @@ export type Action =
     }
   /** Cuts the sockets of a session that is over. */
   | { readonly do: 'cut'; readonly userId: UserId; readonly sessionId: SessionId }
-
-/** A message as recorded, to rebuild its wire text. */
-export interface RecordedMessage {
-  readonly text: string
-  readonly position: Position
-}
 
 /** The newest message of a conversation before an event, in log order. */
 export interface ConversationHead {
@@ -74,7 +59,6 @@ export interface RouteFacts {
   group(groupId: GroupId): Group
   openSessions(userId: UserId): readonly OpenSession[]
   head(conversationId: ConversationId): ConversationHead
-  message(conversationId: ConversationId, seq: number): RecordedMessage | undefined
   marks(userId: UserId, conversationId: ConversationId): InboxMarks
 }
 
@@ -84,7 +68,6 @@ export type Need =
   | { readonly what: 'group'; readonly groupId: GroupId }
   | { readonly what: 'sessions'; readonly userId: UserId }
   | { readonly what: 'head'; readonly conversationId: ConversationId }
-  | { readonly what: 'message'; readonly conversationId: ConversationId; readonly seq: number }
   /** Read only for users whom this node follows: nobody else hears of it here. */
   | { readonly what: 'marks'; readonly userId: UserId; readonly conversationId: ConversationId }
 

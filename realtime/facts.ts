@@ -8,7 +8,7 @@ import { type InboxMarks, inbox } from '../domain/inbox/inbox.ts'
 import { type SessionState, session } from '../domain/session/session.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
-import type { ConversationHead, Need, RecordedMessage, RouteFacts } from './actions.ts'
+import type { ConversationHead, Need, RouteFacts } from './actions.ts'
 import type { CursorPrefix } from './protocol.ts'
 import { needsOf } from './router.ts'
 
@@ -24,7 +24,6 @@ export const noFacts = (cursorPrefix: CursorPrefix): RouteFacts => ({
   group: () => group.initial,
   openSessions: () => [],
   head: () => noHead,
-  message: () => undefined,
   marks: () => inbox.initial,
 })
 
@@ -62,7 +61,6 @@ export const readFacts = async (
 ): Promise<(event: RecordedEvent) => RouteFacts> => {
   const states = new Map<string, unknown>()
   const heads = new Map<string, ConversationHead>()
-  const messages = new Map<string, RecordedMessage>()
   const keep = async (stream: string, loaded: { readonly state: unknown } | Promise<{ readonly state: unknown }>) => {
     states.set(stream, (await loaded).state)
   }
@@ -86,13 +84,6 @@ export const readFacts = async (
       }
       case 'head':
         heads.set(`${need.conversationId} ${position}`, await headBefore(node, need.conversationId, position))
-        return
-      case 'message': {
-        const { conversationId, seq } = need
-        const where = { from: seq - 1, direction: 'forwards', limit: 1 } as const
-        const [found] = await node.store.read(streamOf.conversation(conversationId), where)
-        if (found !== undefined) messages.set(`${conversationId} ${seq}`, found)
-      }
     }
   }
   await Promise.all(events.flatMap(event => needsOf(event).map(need => read(need, event))))
@@ -103,7 +94,6 @@ export const readFacts = async (
     group: groupId => stateOf<Group>(streamOf.group(groupId), group.initial),
     openSessions: userId => [...stateOf<SessionState>(streamOf.session(userId), session.initial).open.values()],
     head: conversationId => heads.get(`${conversationId} ${event.position}`) ?? noHead,
-    message: (conversationId, seq) => messages.get(`${conversationId} ${seq}`),
     marks: (userId, conversationId) => stateOf<InboxMarks>(streamOf.inbox(userId, conversationId), inbox.initial),
   })
 }

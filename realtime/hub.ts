@@ -90,16 +90,12 @@ export const revealFrame = (row: ConversationRow, seq: number, cursor: string): 
 export const lastSeqAfter = (action: Extract<Action, { do: 'join' | 'leave' }>): number | undefined =>
   action.do === 'leave' ? action.lastSeq : isGroupTopic(action.topic) ? 0 : undefined
 
-/** What a recall changes for one who is out of the group, or back without a message since. */
-export const recallFrames = (
-  { topic, seq, frame, lastFrame }: Extract<Action, { do: 'recall' }>,
+/** Whether one hears of a recall although the group's frames no longer come. */
+export const hearsOfRecall = (
+  { topic, seq }: Extract<Action, { do: 'recall' }>,
   topics: ReadonlySet<Topic>,
   lastSeen: ReadonlyMap<Topic, number>,
-): string[] => {
-  const lastSeq = lastSeen.get(topic) ?? 0
-  // One who is back gets the message itself as all members do.
-  return [...(seq <= lastSeq && !topics.has(topic) ? [frame] : []), ...(seq === lastSeq ? [lastFrame] : [])]
-}
+): boolean => !topics.has(topic) && seq <= (lastSeen.get(topic) ?? 0)
 
 /** The topics of a user at `position`, from those after the entries: joins and leaves undone. */
 export const topicsBefore = (topics: Iterable<Topic>, userId: UserId, entries: readonly RingEntry[]): Set<Topic> => {
@@ -197,12 +193,10 @@ export const createHub = (dependencies: HubDependencies): Hub => {
     })
   }
 
-  /** What those hear who get nothing from the group, or nothing yet. */
   const recalls = (action: Extract<Action, { do: 'recall' }>): Action[] =>
-    [...(formers.get(action.topic) ?? [])].flatMap(user => {
-      const frames = recallFrames(action, user.topics, user.lastSeen)
-      return frames.map(frame => ({ do: 'publish', topic: userTopic(user.userId), frame }) as const)
-    })
+    [...(formers.get(action.topic) ?? [])]
+      .filter(user => hearsOfRecall(action, user.topics, user.lastSeen))
+      .map(user => ({ do: 'publish', topic: userTopic(user.userId), frame: action.frame }) as const)
 
   const beside = (action: Action): Action[] => {
     if (action.do === 'message' && hiddenBy.size > 0) return [...reveals(action), action]

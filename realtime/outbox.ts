@@ -1,41 +1,45 @@
 // Owns writing to one device's socket: frames in one write, waiting for a slow device, its end. Everything waiting is bounded.
-// After `closed` no method of the uWS socket may be called: it throws.
+// After the close no method of the uWS socket may be called: it throws. Where uWS tells of a dropped frame nothing may be
+// called either: it is in the middle of its subscribers then, and a socket that goes away there takes the process with it.
 
 import type { WebSocket } from 'uWebSockets.js'
 import { byeFrame, type CloseName, closes, syncBufferBytes, type Topic } from './protocol.ts'
 
 /** A device that does not drain in this time is given up. */
 const drainMsMax = 30_000
-/** What uWS answers when a frame was dropped because too much waits; the socket is cut then. */
+/** What uWS answers when a frame was dropped because too much waits. */
 const dropped = 2
 
 export class Outbox<Data> {
   readonly #ws: WebSocket<Data>
   readonly #draining = new Set<() => void>()
   #closed = false
+  /** A frame is missing: nothing may come after it, so that the device resumes from the one before. */
+  #isDropped = false
 
   constructor(ws: WebSocket<Data>) {
     this.#ws = ws
   }
 
+  /** Nothing can be written any more. */
   get closed(): boolean {
-    return this.#closed
+    return this.#closed || this.#isDropped
   }
 
   subscribe(topic: Topic): void {
-    if (!this.#closed) this.#ws.subscribe(topic)
+    if (!this.closed) this.#ws.subscribe(topic)
   }
 
   unsubscribe(topic: Topic): void {
-    if (!this.#closed) this.#ws.unsubscribe(topic)
+    if (!this.closed) this.#ws.unsubscribe(topic)
   }
 
   /** Sends frames in one write. When one is dropped the socket is cut, and the rest with it. */
   send(frames: readonly string[]): void {
-    if (this.#closed) return
+    if (this.closed || frames.length === 0) return
     const ws = this.#ws
     ws.cork(() => {
-      for (const frame of frames) if (ws.send(frame) === dropped) return this.cut()
+      for (const frame of frames) if (ws.send(frame) === dropped) return this.onDropped()
     })
   }
 
@@ -43,25 +47,32 @@ export class Outbox<Data> {
   async sendAndDrain(frames: readonly string[]): Promise<boolean> {
     for (const frame of frames) {
       this.send([frame])
-      if (this.#closed) return false
+      if (this.closed) return false
       if (this.#ws.getBufferedAmount() > syncBufferBytes && !(await this.#drain())) return false
     }
-    return !this.#closed
+    return !this.closed
   }
 
   /** Says goodbye and closes. */
   end(close: CloseName): void {
-    if (this.#closed) return
+    if (this.closed) return
     const ws = this.#ws
     ws.cork(() => {
-      if (ws.send(byeFrame(close)) === dropped) this.cut()
+      if (ws.send(byeFrame(close)) === dropped) this.onDropped()
       else ws.end(closes[close].code, closes[close].reason)
     })
   }
 
   /** Cuts at once, unsent bytes are lost: the device resumes by its cursor. */
-  cut(): void {
+  #cut(): void {
     if (!this.#closed) this.#ws.close()
+  }
+
+  /** uWS stops reading by itself then and ends the socket with its next event; this only makes sure. */
+  onDropped(): void {
+    if (this.closed) return
+    this.#isDropped = true
+    setImmediate(() => this.#cut())
   }
 
   onClose(): void {
@@ -70,7 +81,7 @@ export class Outbox<Data> {
   }
 
   onDrain(): void {
-    if (!this.#closed && this.#ws.getBufferedAmount() < syncBufferBytes) this.#tellDrained()
+    if (!this.closed && this.#ws.getBufferedAmount() < syncBufferBytes) this.#tellDrained()
   }
 
   #tellDrained(): void {
@@ -88,7 +99,7 @@ export class Outbox<Data> {
       const timer = setTimeout(() => finish(false), drainMsMax)
       this.#draining.add(tell)
     })
-    if (!inTime) this.cut()
-    return inTime && !this.#closed
+    if (!inTime) this.#cut()
+    return inTime && !this.closed
   }
 }

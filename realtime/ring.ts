@@ -55,10 +55,7 @@ const topicsOfAction = (action: Action): readonly Topic[] => {
   }
 }
 
-const bytesOfAction = (action: Action): number => {
-  if (action.do === 'recall') return action.frame.length + action.lastFrame.length + 50
-  return action.do === 'publish' || action.do === 'message' ? action.frame.length + 50 : 100
-}
+const bytesOfAction = (action: Action): number => ('frame' in action ? action.frame.length + 50 : 100)
 
 /** First index at or after `first` whose position is not below `position`. */
 const lowerBound = (items: readonly RingEntry[], first: number, position: Position): number => {

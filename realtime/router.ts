@@ -26,7 +26,6 @@ import {
   messageText,
   type NotificationRow,
   recalledFieldsOf,
-  tombstoneText,
   userRowOf,
 } from '../domain/rows.ts'
 import type { Action, HiddenMarks, Need, Route, Routed, RouteFacts } from './actions.ts'
@@ -102,26 +101,16 @@ const messageSent: Route<'MessageSent'> = {
   },
 }
 
+/** Devices merge the same fields into `lastMessage` where it is that message: what they show there differs from one to another. */
 const messageRecalled: Route<'MessageRecalled'> = {
-  needs: ({ conversationId, seq }) => [
-    { what: 'head', conversationId },
-    { what: 'message', conversationId, seq },
-  ],
-  actions: ({ data }, facts, cursor) => {
-    const fields = recalledFieldsOf(data)
-    const patch = patchFrame(cursor, 'messages', messageRowId(data.conversationId, data.seq), JSON.stringify(fields))
-    const message = facts.message(data.conversationId, data.seq)
-    if (message === undefined) throw new Error(`there is no message ${data.seq} in ${data.conversationId}`)
-    const tombstone = tombstoneText(messageText(message.text, message.position), data)
-    const last = patchFrame(cursor, 'conversations', data.conversationId, `{"lastMessage":${tombstone}}`)
-    const frames = facts.head(data.conversationId).seq === data.seq ? [patch, last] : [patch]
-    const topics = topicsOf(data.conversationId)
-    return [
-      ...topics.flatMap(topic => frames.map(frame => publish(topic, frame))),
-      ...topics
-        .filter(isGroupTopic)
-        .map(topic => ({ do: 'recall', topic, seq: data.seq, frame: patch, lastFrame: last }) as const),
-    ]
+  actions: ({ data }, _facts, cursor) => {
+    const fields = JSON.stringify(recalledFieldsOf(data))
+    const frame = patchFrame(cursor, 'messages', messageRowId(data.conversationId, data.seq), fields)
+    return topicsOf(data.conversationId).flatMap((topic): readonly Action[] =>
+      isGroupTopic(topic)
+        ? [publish(topic, frame), { do: 'recall', topic, seq: data.seq, frame }]
+        : [publish(topic, frame)],
+    )
   },
 }
 

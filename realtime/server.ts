@@ -165,7 +165,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     drain: ws => ws.getUserData().device.onDrain(),
     dropped: ws => {
       counters.dropped++
-      ws.getUserData().device.cut()
+      ws.getUserData().device.onDropped()
     },
     close: ws => {
       const data = ws.getUserData()
@@ -196,8 +196,9 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     if (behind) for (const socket of [...open]) socket.end('behind')
   })
 
-  const close = async () => {
+  const stop = async () => {
     clearInterval(atTimer)
+    // A native pointer that nobody checks: once only.
     uWS.us_listen_socket_close(listening)
     const slice = Math.max(drainSliceSockets, Math.ceil(open.size / drainSlicesMax))
     for (let slices = 0; open.size > 0 && slices < drainSlicesMax; slices++) {
@@ -206,6 +207,11 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     }
     hub.close()
     app.close()
+  }
+  let stopped: Promise<void> | undefined
+  const close = () => {
+    stopped ??= stop()
+    return stopped
   }
 
   return {

@@ -87,9 +87,9 @@ export class DeviceSocket implements LiveSocket {
     this.#out.end(close)
   }
 
-  /** Cuts at once, unsent bytes are lost: the device resumes by its cursor. */
-  cut(): void {
-    this.#out.cut()
+  /** A frame was dropped because the device is too slow. */
+  onDropped(): void {
+    this.#out.onDropped()
   }
 
   onClose(): void {

@@ -7,9 +7,9 @@ import { hiddenWith } from './actions.ts'
 import {
   type FollowedUser,
   type Hub,
+  hearsOfRecall,
   initialTopics,
   lastSeqAfter,
-  recallFrames,
   revealFrame,
   topicsBefore,
 } from './hub.ts'
@@ -198,7 +198,7 @@ const walk = (
         break
       }
       case 'recall':
-        for (const frame of recallFrames(action, topics, lastSeen)) send(frame)
+        if (hearsOfRecall(action, topics, lastSeen)) send(action.frame)
         break
       case 'join':
       case 'leave': {

@@ -147,6 +147,15 @@ describe('a recall', () => {
     await converged(ada, bob)
   })
 
+  test('of the last message does not bring it back to a list from which it was cleared', async () => {
+    const [ada, bob, conversationId] = await pairWith(2)
+    await bob.do('clearConversations', { conversationIds: [conversationId], what: 'all' })
+    await ada.do('recallMessage', { conversationId, seq: 2 })
+    await converged(ada, bob)
+    expect(bob.row(conversationId)).toMatchObject({ lastMessage: null, lastSeq: 2, unread: 0 })
+    expect(bob.messages(conversationId)).toEqual([])
+  })
+
   test('of an unread message that a device does not hold counts once, also when it comes again', async () => {
     const [ada, bob, conversationId] = await pairWith(many)
     const unreadOf = (device: Player['device']) => device.replica.get('conversations')?.get(conversationId)?.unread

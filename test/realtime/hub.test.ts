@@ -142,28 +142,25 @@ describe('batches that need reads', () => {
   })
 
   test('get the head as it was at each event, whatever was sent since', async () => {
-    const annHears = room.listen(ann, [groupId])
+    const annHears = room.listen(ann)
     const release = holdReads()
-    const recall = (position: number, seq: number) =>
-      recorded(position, 'MessageRecalled', {
-        conversationId: inGroup,
-        seq,
-        from: ann,
-        countable: seq,
-        counts: true,
-        hadExt: false,
-        by: ann,
+    const clear = (position: number, clearedSeq: number) =>
+      recorded(position, 'ConversationCleared', {
+        userId: ann,
+        conversationId: p2p,
+        marks: { readSeq: 0, clearedSeq, deletedSeq: 0, pinnedAt: null },
         at,
       })
-    room.tell(message(1, 1, ann), recall(2, 1))
-    room.tell(...Array.from({ length: 120 }, (_, index) => message(3 + index, 2 + index, ann)))
-    room.tell(recall(200, 2), message(201, 122, ann), recall(202, 122))
+    room.tell(message(1, 1, ann, p2p), clear(2, 1))
+    room.tell(...Array.from({ length: 120 }, (_, index) => message(3 + index, 2 + index, ann, p2p)))
+    room.tell(clear(200, 120), message(201, 122, ann, p2p), clear(202, 122))
     release()
     await room.hub.whenRouted(positionAt(202), 1_000)
     const lasts = annHears.heard
       .map(text => JSON.parse(text))
-      .filter(({ collection }) => collection === 'conversations')
-    expect(lasts.map(({ set }) => set.lastMessage.seq)).toEqual([1, 122])
+      .filter(({ op, collection }) => op === 'patch' && collection === 'conversations')
+    // Nothing newer than what is cleared, but in the second case.
+    expect(lasts.map(({ set }) => set.lastMessage)).toEqual([null, undefined, null])
   })
 })
 

@@ -118,37 +118,17 @@ describe('a message', () => {
 })
 
 describe('a recall', () => {
-  const sent = recorded(10, 'MessageSent', {
-    conversationId: p2p,
-    seq: 3,
-    from: ann,
-    clientMessageId: 'c',
-    type: 'text',
-    body: { text: 'a secret' },
-    ext: 'another secret',
-    at,
-    countable: 3,
-  })
-  const asHead: Partial<RouteFacts> = { ...head(3), message: () => sent }
-
-  test('tells both what to forget and never what it was', () => {
-    const frames = framesOf(route(recalled(3, true), factsOf(asHead)))
-    expect(JSON.stringify(frames)).not.toContain('secret')
-    const fields = { body: {}, ext: null, from: ann, countable: 3, counts: true, recalled: { at, by: ann } }
-    for (const userId of [ann, bob]) {
-      const own = frames.filter(({ topics }) => topics.includes(userTopic(userId))).map(({ frame }) => frame)
-      expect(own).toEqual([
-        { op: 'patch', collection: 'messages', cursor: cursorAt(30), id: `${p2p}#3`, set: fields },
-        expect.objectContaining({ collection: 'conversations', id: p2p, set: { lastMessage: expect.anything() } }),
+  test('tells both what to forget and never what it was, once for the message and the list', () => {
+    const fields = { body: {}, from: ann, countable: 3, counts: true, recalled: { at, by: ann } }
+    const patch = { op: 'patch', collection: 'messages', cursor: cursorAt(30), id: `${p2p}#3` }
+    for (const hadExt of [true, false]) {
+      const set = hadExt ? { ...fields, ext: null } : fields
+      expect(framesOf(route(recalled(3, hadExt), factsOf()))).toEqual([
+        { topics: [userTopic(ann)], frame: { ...patch, set } },
+        { topics: [userTopic(bob)], frame: { ...patch, set } },
       ])
-      expect(own[1].set.lastMessage).toEqual({ ...sent.data, position: sent.position, ...fields })
     }
-  })
-
-  test('of a message that is not the last leaves the conversation alone', () => {
-    const frames = framesOf(route(recalled(2), factsOf(asHead)))
-    expect(frames.map(({ frame }) => frame.collection)).toEqual(['messages', 'messages'])
-    expect(frames[0]?.frame.set).not.toHaveProperty('ext')
+    expect(needsOf(recalled(3))).toEqual([])
   })
 })
 

@@ -166,7 +166,10 @@ export class Replica {
     const id = String(frame.id)
     const set = frame.set as Row
     const held = this.collection(name).get(id)
-    if (name === 'messages' && set.recalled !== undefined) this.#recall(id, set, held)
+    if (name === 'messages' && set.recalled !== undefined) {
+      this.#recall(id, set, held)
+      this.#recallLast(id, set)
+    }
     if (held === undefined) return
     this.#store(name, id, { ...held, ...set })
     if (name === 'conversations' && set.readSeq !== undefined) this.#recount(id)
@@ -182,6 +185,15 @@ export class Replica {
     if (held === undefined) this.#options.onUnknownUnread?.(conversationId)
     else
       this.collection('conversations').set(conversationId, { ...conversation, unread: Number(conversation.unread) - 1 })
+  }
+
+  /** The list shows the message too, where it is the last one; whether it is, every device knows for itself. */
+  #recallLast(id: string, set: Row): void {
+    const { conversationId, seq } = splitMessageId(id)
+    const conversation = this.collection('conversations').get(conversationId)
+    const last = conversation?.lastMessage as Row | null | undefined
+    if (last?.seq !== seq) return
+    this.collection('conversations').set(conversationId, { ...conversation, lastMessage: { ...last, ...set } })
   }
 
   /** Counts anew what lies after the read mark, or asks when not all of it is held. */

@@ -90,7 +90,6 @@ export const factsOf = (facts: Partial<RouteFacts> = {}): RouteFacts => ({
   group: () => group.initial,
   openSessions: () => [],
   head: () => ({ seq: 0 }),
-  message: (conversationId, seq) => ({ text: JSON.stringify({ conversationId, seq }), position: positionAt(seq) }),
   marks: () => inbox.initial,
   ...facts,
 })
