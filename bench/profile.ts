@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 
 const shownFunctions = 30
+const busyMsMin = 3_000
 
 interface ProfileNode {
   readonly id: number
@@ -20,7 +21,7 @@ const nameOf = ({ callFrame: { functionName, url, lineNumber } }: ProfileNode): 
   return `${functionName || '(anonymous)'}${file === '' ? '' : ` ${file}:${lineNumber + 1}`}`
 }
 
-/** The functions with the greatest self time, as text. */
+/** The functions with the greatest self time, as text; threads that did next to nothing are left out. */
 export const topFunctions = (file: string): string => {
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(file, 'utf8')) as CpuProfile
   const names = new Map(nodes.map(node => [node.id, nameOf(node)]))
@@ -29,9 +30,11 @@ export const topFunctions = (file: string): string => {
   samples.forEach((id, index) => {
     const name = names.get(id) ?? ''
     const milliseconds = (timeDeltas[index] ?? 0) / 1_000
-    if (name !== '(idle)') busyMs += milliseconds
+    if (name === '(idle)') return
+    busyMs += milliseconds
     selfMs.set(name, (selfMs.get(name) ?? 0) + milliseconds)
   })
+  if (busyMs < busyMsMin) return ''
   const top = [...selfMs].sort(([, one], [, other]) => other - one).slice(0, shownFunctions)
   const lines = top.map(([name, ms]) => `${((ms / busyMs) * 100).toFixed(1).padStart(6)} %  ${name}`)
   return [`${file}: ${(busyMs / 1_000).toFixed(1)} s busy, self time as a share of it`, ...lines].join('\n')

@@ -41,7 +41,7 @@ export interface Stage {
   readonly load: LoadProcess
   readonly httpPort: number
   readonly realtimePort: number
-  /** CPU of everybody while the work runs; repeated when others disturb it. */
+  /** CPU of everybody while the work runs; repeated when others disturb it, and then the least disturbed one counts. */
   measure<Value>(work: () => Promise<Value>): Promise<Measured<Value>>
   residentBytes(): number
   /** How long the read models take to pass what is in the log now. */
@@ -112,12 +112,14 @@ export const openStage = async <Seeded>(
     ...(settings.postgres === undefined ? undefined : { postgres: () => settings.postgres?.pids() ?? [] }),
   }
   const measure = async <Value>(work: () => Promise<Value>): Promise<Measured<Value>> => {
+    let best: Measured<Value> | undefined
     for (let repeated = 0; ; repeated++) {
       await whenQuiet(settings.patienceMs)
       const stop = startMeter(watched)
       const value = await work()
       const cpu = stop()
-      if (cpu.othersShare <= othersShareMax || repeated === repeatsMax) return { value, cpu, repeated }
+      if (best === undefined || cpu.othersShare < best.cpu.othersShare) best = { value, cpu, repeated }
+      if (cpu.othersShare <= othersShareMax || repeated === repeatsMax) return { ...best, repeated }
       settings.say(`    others took ${(cpu.othersShare * 100).toFixed(0)} % of the CPU: once more`)
     }
   }

@@ -2,7 +2,10 @@
 // instead of a socket, pipelined, so that prepared statements, types and errors are those of a real Postgres.
 // One reply comes for each request, in order; a COPY's reply is read here, the rest belongs to the driver.
 
+import { execFile } from 'node:child_process'
 import { Duplex } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import pg from 'pg'
 import type { Logger } from 'pino'
@@ -28,7 +31,7 @@ export type PGliteReply = { readonly kind: 'open' | 'closed' } | { readonly kind
  * of the machine is thrown away anyway.
  */
 const engineSettings: PGliteWorkerData['settings'] = [
-  ['shared_buffers', '128MB'],
+  ['shared_buffers', '32MB'],
   ['max_connections', '4'],
   ['max_locks_per_transaction', '64'],
   ['wal_level', 'minimal'],
@@ -118,13 +121,12 @@ class WorkerSocket extends Duplex {
   }
 }
 
+const program = new URL('./pglite-worker.js', import.meta.url)
+
+const dataFor = (folder: string): PGliteWorkerData => ({ folder, settings: [...engineSettings, ...sessionSettings] })
+
 const startWorker = async (folder: string): Promise<Worker> => {
-  const workerData: PGliteWorkerData = { folder, settings: [...engineSettings, ...sessionSettings] }
-  const worker = new Worker(new URL('./pglite-worker.js', import.meta.url), {
-    execArgv: [],
-    workerData,
-    name: 'pglite',
-  })
+  const worker = new Worker(program, { execArgv: [], workerData: dataFor(folder), name: 'pglite' })
   let timer: NodeJS.Timeout | undefined
   try {
     await new Promise<void>((resolve, reject) => {
@@ -143,7 +145,14 @@ const startWorker = async (folder: string): Promise<Worker> => {
   }
 }
 
-/** Starts PGlite on a folder (made when there is none) and connects the driver to it. */
+/** Makes a new database, in a process of its own: making one takes memory that a thread would leave behind in this one. */
+export const makePGlite = async (folder: string): Promise<void> => {
+  await promisify(execFile)(process.execPath, [fileURLToPath(program), JSON.stringify(dataFor(folder))], {
+    timeout: openMsMax,
+  })
+}
+
+/** Starts PGlite on a folder and connects the driver to it. */
 export const connectPGlite = async (folder: string, logger: Logger): Promise<PGliteConnection> => {
   const worker = await startWorker(folder)
   let takers: { take: ReplyTaker; fail: (error: Error) => void }[] = []

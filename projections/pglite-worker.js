@@ -1,5 +1,5 @@
 // Owns the embedded Postgres (PGlite) inside its worker thread: wire protocol bytes in, wire protocol bytes out, in order.
-// Knows nothing of tables or queries. It answers one message after the other; nothing may overtake.
+// As a program of its own it only makes a new one. Knows nothing of tables or queries, and lets no message overtake another.
 // Plain JavaScript, types in comments: tsx does not reach into worker threads, and a loader there would only cost memory.
 
 import { parentPort, workerData } from 'node:worker_threads'
@@ -18,11 +18,8 @@ const engineParameters = [
   'max_parallel_maintenance_workers=0',
 ]
 
-if (parentPort === null) throw new Error('this file runs in a worker thread only')
-const port = parentPort
-
 /** @type {import('./pglite-connection.ts').PGliteWorkerData} */
-const { folder, settings } = workerData
+const { folder, settings } = parentPort === null ? JSON.parse(process.argv[2] ?? '') : workerData
 
 const database = await PGlite.create({
   dataDir: folder,
@@ -47,14 +44,20 @@ const answer = request => {
   return pieces.length === 1 ? /** @type {Uint8Array} */ (pieces[0]) : new Uint8Array(Buffer.concat(pieces))
 }
 
-/** @type {(reply: import('./pglite-connection.ts').PGliteReply) => void} */
-const reply = message => {
+/** @type {(port: import('node:worker_threads').MessagePort, reply: import('./pglite-connection.ts').PGliteReply) => void} */
+const reply = (port, message) => {
   if (message.kind === 'bytes') port.postMessage(message, [/** @type {ArrayBuffer} */ (message.bytes.buffer)])
   else port.postMessage(message)
 }
 
-port.on('message', request => {
-  if (request === 'close') void database.close().then(() => reply({ kind: 'closed' }))
-  else reply({ kind: 'bytes', bytes: answer(request) })
-})
-reply({ kind: 'open' })
+/** @type {(port: import('node:worker_threads').MessagePort) => void} */
+const serve = port => {
+  port.on('message', request => {
+    if (request === 'close') void database.close().then(() => reply(port, { kind: 'closed' }))
+    else reply(port, { kind: 'bytes', bytes: answer(request) })
+  })
+  reply(port, { kind: 'open' })
+}
+
+if (parentPort === null) await database.close()
+else serve(parentPort)

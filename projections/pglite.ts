@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely'
 import type { Logger } from 'pino'
 import { type Database, DatabaseBusy, type Transaction } from './database.ts'
-import { connectPGlite, type PGliteConnection } from './pglite-connection.ts'
+import { connectPGlite, makePGlite, type PGliteConnection } from './pglite-connection.ts'
 import { runStatement, waitingQueriesMax } from './postgres.ts'
 import type { Schema } from './schema.ts'
 
@@ -194,11 +194,9 @@ const databaseOver = (connection: PGliteConnection, folder: ReadModelFolder): Da
   }
 }
 
-/** A new database is made by a worker of its own: what making it costs in memory goes with that worker. */
 const openFolder = async (folder: ReadModelFolder, { logger, prepare }: PGliteOptions): Promise<Database> => {
   if (!folder.isMade()) {
-    const maker = await connectPGlite(folder.files, logger)
-    await maker.close()
+    await makePGlite(folder.files)
     folder.markMade()
   }
   const connection = await connectPGlite(folder.files, logger)

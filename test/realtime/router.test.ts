@@ -8,7 +8,7 @@ import type { InboxMarks } from '../../domain/inbox/inbox.ts'
 import type { OpenSession } from '../../domain/session/session.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
 import type { Action, RouteFacts } from '../../realtime/actions.ts'
-import { groupTopic, membersTopic, userTopic } from '../../realtime/protocol.ts'
+import { groupTopic, userTopic } from '../../realtime/protocol.ts'
 import { needsOf, route } from '../../realtime/router.ts'
 import {
   ann,
@@ -129,109 +129,6 @@ describe('a recall', () => {
       ])
     }
     expect(needsOf(recalled(3))).toEqual([])
-  })
-})
-
-describe('the members of a group', () => {
-  test('who came in get its row and its topic, and its conversation with the next message', () => {
-    const actions = route(
-      membersAdded(7, [dan]),
-      factsOf({ ...head(4), group: () => groupOf(created, membersAdded(7, [dan])) }),
-    )
-    const { perform, heardBy } = listeners(ann, dan)
-    perform(route(created, factsOf({ group: () => friends })))
-    heardBy(ann).length = 0
-    perform(actions)
-    perform(route(message(8, 5, ann), factsOf()))
-    expect(heardBy(ann)).toMatchObject([
-      { op: 'patch', collection: 'groups', id: groupId, set: { memberCount: 3 } },
-      { collection: 'messages' },
-    ])
-    expect(heardBy(dan)).toMatchObject([
-      { op: 'put', collection: 'groups', value: { groupId, myRole: 'member', memberCount: 4, ownerId: ann } },
-      { op: 'patch', collection: 'conversations', id: inGroup, set: { active: true, readSeq: 4 } },
-      { collection: 'messages' },
-    ])
-    expect(others(actions)).toEqual([
-      { do: 'hide', userId: dan, row: expect.objectContaining({ conversationId: inGroup, lastSeq: 4, readSeq: 4 }) },
-      { do: 'join', userId: dan, topic: groupTopic(groupId) },
-    ])
-  })
-
-  test('who come back find what they set before', () => {
-    const found = factsOf({ ...head(9), group: () => friends, marks: () => marks({ clearedSeq: 3, pinnedAt: at }) })
-    const hidden = others(route(membersAdded(7, [bob]), found))[0]
-    expect(hidden).toMatchObject({ do: 'hide', row: { clearedSeq: 3, pinnedAt: at, readSeq: 9, active: true } })
-    expect(needsOf(membersAdded(7, [bob]))).toContainEqual({ what: 'marks', userId: bob, conversationId: inGroup })
-  })
-
-  test('who were kicked are told so, and hear nothing later', () => {
-    const { perform, heardBy } = listeners(ann, bob, cid)
-    perform(route(created, factsOf({ group: () => friends })))
-    for (const userId of [ann, bob, cid]) heardBy(userId).length = 0
-    const removal = membersRemoved(6, [cid])
-    const after = factsOf({ group: () => groupOf(created, removal) })
-    perform(route(removal, after))
-    perform(route(message(7, 5, ann), after))
-    perform(route(membersAdded(8, [dan]), after))
-    perform(route(recorded(9, 'GroupDissolved', { groupId, by: ann, at }), after))
-    expect(heardBy(cid)).toEqual([
-      { op: 'remove', collection: 'groups', cursor: cursorAt(6), id: groupId },
-      { op: 'patch', collection: 'conversations', cursor: cursorAt(6), id: inGroup, set: { active: false } },
-      {
-        op: 'put',
-        collection: 'notifications',
-        cursor: cursorAt(6),
-        value: { notificationId: removal.id, kind: 'removedFromGroup', groupId, by: ann, at },
-      },
-    ])
-    expect(heardBy(bob).map(({ op, collection }) => `${op} ${collection}`)).toEqual([
-      'patch groups',
-      'put messages',
-      'patch groups',
-      'remove groups',
-      'put notifications',
-    ])
-  })
-
-  test('leave their topics before anything is published', () => {
-    const [first, second] = route(membersRemoved(6, [cid]), factsOf({ group: () => friends }))
-    expect([first, second]).toEqual([
-      { do: 'leave', userId: cid, topic: groupTopic(groupId), lastSeq: 0 },
-      { do: 'leave', userId: cid, topic: membersTopic(groupId) },
-    ])
-  })
-
-  test('who left by themselves are not told that they were removed', () => {
-    const frames = framesOf(route(membersRemoved(6, [cid], 'left'), factsOf({ group: () => friends })))
-    expect(frames.map(({ frame }) => frame.collection)).not.toContain('notifications')
-  })
-
-  test('are told of roles each on their own, and in rows where members are watched', () => {
-    const admin = recorded(5, 'AdminAdded', { groupId, userId: bob, by: ann, at })
-    const state = groupOf(created, admin)
-    expect(framesOf(route(admin, factsOf({ group: () => state })))).toMatchObject([
-      { topics: [userTopic(bob)], frame: { collection: 'groups', set: { myRole: 'admin' } } },
-      { topics: [membersTopic(groupId)], frame: { collection: 'members', value: { userId: bob, role: 'admin' } } },
-    ])
-    const transfer = recorded(6, 'OwnerTransferred', { groupId, from: ann, to: bob, by: ann, at })
-    expect(framesOf(route(transfer, factsOf({ group: () => groupOf(created, transfer) })))).toMatchObject([
-      { topics: [groupTopic(groupId)], frame: { set: { ownerId: bob } } },
-      { topics: [userTopic(ann)], frame: { set: { myRole: 'member' } } },
-      { topics: [userTopic(bob)], frame: { set: { myRole: 'owner' } } },
-      { topics: [membersTopic(groupId)], frame: { value: { userId: ann, role: 'member' } } },
-      { topics: [membersTopic(groupId)], frame: { value: { userId: bob, role: 'owner' } } },
-    ])
-  })
-
-  test('are all told of the end of a group, save the one who ended it', () => {
-    const end = recorded(6, 'GroupDissolved', { groupId, by: ann, at })
-    const { perform, heardBy } = listeners(ann, bob, cid)
-    perform(route(created, factsOf({ group: () => friends })))
-    for (const userId of [ann, bob, cid]) heardBy(userId).length = 0
-    perform(route(end, factsOf({ group: () => friends })))
-    expect(heardBy(ann).map(({ collection }) => collection)).toEqual(['groups'])
-    expect(heardBy(bob)).toMatchObject([{ op: 'remove', id: groupId }, { value: { kind: 'groupDissolved' } }])
   })
 })
 
