@@ -113,6 +113,9 @@ const main = async (): Promise<void> => {
   console.log(`\n${tableOf(results)}`)
 }
 
+// Servers and databases that were started end with us.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+
 main().then(
   () => process.exit(0),
   error => {

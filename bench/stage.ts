@@ -8,7 +8,7 @@ import { createApi, expectOk } from '../test/support/device.ts'
 import type { TestPostgres } from '../test/support/postgres.ts'
 import { type ServerProcess, startServerProcess } from '../test/support/server-process.ts'
 import type { CeilingCommands } from './ceiling.ts'
-import { type CpuUse, othersShareMax, residentBytesOf, startMeter, treeOf, whenQuiet } from './machine.ts'
+import { type CpuUse, othersShareMax, residentBytesOf, startMeter, treeOf, type Watched, whenQuiet } from './machine.ts'
 import { type HelperProcess, type LoadProcess, startHelper, startLoad } from './processes.ts'
 import { openSeed, type Seed, type SeededUser } from './seed.ts'
 
@@ -41,7 +41,7 @@ export interface Stage {
   readonly load: LoadProcess
   readonly httpPort: number
   readonly realtimePort: number
-  /** CPU of everybody while the work runs; repeated when others disturb it, and then the least disturbed one counts. */
+  /** See `measured`. */
   measure<Value>(work: () => Promise<Value>): Promise<Measured<Value>>
   residentBytes(): number
   /** How long the read models take to pass what is in the log now. */
@@ -88,6 +88,24 @@ const createLagProbe = (watcher: SeededUser, other: SeededUser) => {
   }
 }
 
+/** CPU of everybody while the work runs; repeated when others disturb it, and then the least disturbed one counts. */
+export const measured = async <Value>(
+  settings: BenchSettings,
+  watched: Watched,
+  work: () => Promise<Value>,
+): Promise<Measured<Value>> => {
+  let best: Measured<Value> | undefined
+  for (let repeated = 0; ; repeated++) {
+    await whenQuiet(settings.patienceMs)
+    const stop = startMeter(watched)
+    const value = await work()
+    const cpu = stop()
+    if (best === undefined || cpu.othersShare < best.cpu.othersShare) best = { value, cpu, repeated }
+    if (cpu.othersShare <= othersShareMax || repeated === repeatsMax) return { ...best, repeated }
+    settings.say(`    others took ${(cpu.othersShare * 100).toFixed(0)} % of the CPU: once more`)
+  }
+}
+
 /** Fills the log, then starts the server on it. @param seed fills the log; undefined for an empty one */
 export const openStage = async <Seeded>(
   settings: BenchSettings,
@@ -111,18 +129,6 @@ export const openStage = async <Seeded>(
     load: () => treeOf(load.pid),
     ...(settings.postgres === undefined ? undefined : { postgres: () => settings.postgres?.pids() ?? [] }),
   }
-  const measure = async <Value>(work: () => Promise<Value>): Promise<Measured<Value>> => {
-    let best: Measured<Value> | undefined
-    for (let repeated = 0; ; repeated++) {
-      await whenQuiet(settings.patienceMs)
-      const stop = startMeter(watched)
-      const value = await work()
-      const cpu = stop()
-      if (best === undefined || cpu.othersShare < best.cpu.othersShare) best = { value, cpu, repeated }
-      if (cpu.othersShare <= othersShareMax || repeated === repeatsMax) return { ...best, repeated }
-      settings.say(`    others took ${(cpu.othersShare * 100).toFixed(0)} % of the CPU: once more`)
-    }
-  }
   const stage: Stage = {
     settings,
     get server() {
@@ -135,7 +141,7 @@ export const openStage = async <Seeded>(
     get realtimePort() {
       return Number(new URL(server.realtimeUrl).port)
     },
-    measure,
+    measure: work => measured(settings, watched, work),
     residentBytes: () => residentBytesOf(server.pid),
     lagMs: () => probeLag(server),
     restartServer: async () => {

@@ -5,7 +5,7 @@ import { type DomainEvent, isRejection, type Rejection, reject } from '../domain
 import type { Position } from '../domain/ids.ts'
 import { eventIdOf, randomEventId } from './clock.ts'
 import { type Appended, type CommandMark, type NewEvent, readEventsMax } from './port.ts'
-import { bytesOfEvent } from './rules.ts'
+import { bytesOfEvent, unitsOf } from './rules.ts'
 import { type AnyDecider, type Held, type KnownCommand, remember } from './states.ts'
 
 /** What makes a command unique: who asks, the key they chose, and a fingerprint of what they ask for. */
@@ -102,11 +102,22 @@ export const decideBatch = (decider: AnyDecider, queue: readonly Waiting[], from
   const events: NewEvent[] = []
   const outcomes: Settled[] = []
   let { state, revision, commands } = from
+  let units = 0
   let bytes = 0
+  let counted = 0
 
   const nothingToDo = (repeated: boolean): Settled => {
     const position = events.length > 0 ? ofThisAppend : from.position
     return { position, revision, state, events: [], repeated }
+  }
+
+  /** A unit of text is three bytes at most; the bytes are counted only where that could be too many. */
+  const hasRoomFor = (made: readonly NewEvent[]): boolean => {
+    if (events.length + made.length > batchEventsMax) return false
+    for (const event of made) units += unitsOf(event)
+    if (units * 3 <= batchBytesMax) return true
+    for (; counted < events.length; counted++) bytes += bytesOfEvent(events[counted] as NewEvent)
+    return made.reduce((sum, event) => sum + bytesOfEvent(event), bytes) <= batchBytesMax
   }
 
   /** Undefined: no room in this batch. */
@@ -122,14 +133,10 @@ export const decideBatch = (decider: AnyDecider, queue: readonly Waiting[], from
     const decided = decision as readonly DomainEvent[]
     if (decided.length === 0) return nothingToDo(false)
     const made = decided.map((event, index) => newEventOf(waiting, event, index))
-    let size = 0
-    for (const event of made) size += bytesOfEvent(event)
-    const fits = bytes + size <= batchBytesMax && events.length + made.length <= batchEventsMax
-    if (events.length > 0 && !fits) return undefined
+    if (!hasRoomFor(made) && events.length > 0) return undefined
     let next = state
     for (const event of decided) next = decider.evolve(next, event)
     state = next
-    bytes += size
     revision += made.length
     events.push(...made)
     if (waiting.mark !== undefined) commands = remember(commands, { ...waiting.mark, position: ofThisAppend })
@@ -138,21 +145,17 @@ export const decideBatch = (decider: AnyDecider, queue: readonly Waiting[], from
 
   for (const waiting of queue) {
     if (outcomes.length >= batchCommandsMax) break
-    const outcome = attempt(() => decideOne(waiting))
-    if (outcome === undefined) break
-    outcomes.push(outcome)
+    try {
+      const outcome = decideOne(waiting)
+      if (outcome === undefined) break
+      outcomes.push(outcome)
+    } catch (error) {
+      // One caller's bug must not fail the others that wait for the same stream.
+      outcomes.push({ failed: error })
+    }
   }
   const to = { ...from, state, revision, commands }
   return { from, to, taken: queue.slice(0, outcomes.length), outcomes, events }
-}
-
-/** One caller's bug must not fail the others that wait for the same stream. */
-const attempt = (decide: () => Settled | undefined): Settled | undefined => {
-  try {
-    return decide()
-  } catch (error) {
-    return { failed: error }
-  }
 }
 
 /** The state after the batch, once its append is in the log. */

@@ -8,7 +8,7 @@ import { type Queryable, statement } from './database.ts'
 import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { GroupTable, MemberTable } from './schema.ts'
-import { startFold, tableOf } from './table.ts'
+import { lookUp, startFold, tableOf } from './table.ts'
 
 const table = tableOf('group', ['group_id'], {
   group_id: 'text',
@@ -84,7 +84,7 @@ export const groupRowFrom = (row: MemberGroupRow): GroupRow => ({
 
 const page = statement(
   'group-page',
-  `select g.*, m.role from member m join "group" g on g.group_id = m.group_id
+  `select g.*, m.role from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
    where m.user_id = $1 and m.removed_at is null and g.dissolved_at is null and ($2::text is null or m.group_id < $2)
    order by m.group_id desc limit $3::int`,
 )
@@ -104,7 +104,7 @@ export const groupsOf = async (
 const changes = statement(
   'group-changes',
   changesFrom(
-    `select g.*, m.role, m.removed_at from member m join "group" g on g.group_id = m.group_id
+    `select g.*, m.role, m.removed_at from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
      where m.user_id = $1 and (m.position >= $2 or (m.removed_at is null and g.position >= $2)) order by m.group_id desc`,
   ),
 )
@@ -124,7 +124,7 @@ export const groupChangesOf = async (
 
 const one = statement(
   'group-one',
-  `select g.*, m.role from member m join "group" g on g.group_id = m.group_id
+  `select g.*, m.role from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
    where m.user_id = $1 and m.group_id = $2 and m.removed_at is null`,
 )
 
@@ -145,11 +145,13 @@ export const groupsCreatedCount = async (database: Queryable, userId: UserId): P
 
 const joinedCounts = statement(
   'group-joined-counts',
-  `select m.user_id, count(*)::int as count from member m join "group" g on g.group_id = m.group_id
-   where m.user_id = any($1::text[]) and m.removed_at is null and g.dissolved_at is null group by m.user_id`,
+  `select k.user_id, (
+     select count(*)::int from member m where m.user_id = k.user_id and m.removed_at is null
+       and (select g.dissolved_at from "group" g where g.group_id = m.group_id) is null) as count
+   from unnest($1::text[]) as k (user_id)`,
 )
 
-/** How many groups each of these users is in; users in none are left out. */
+/** How many groups each of these users is in. */
 export const groupsJoinedCounts = async (
   database: Queryable,
   userIds: readonly UserId[],

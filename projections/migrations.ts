@@ -61,7 +61,7 @@ const groups = [
   `create table member (
      group_id ${id}, user_id ${id}, role text not null, joined_at timestamptz not null, invited_by ${id},
      removed_at timestamptz, ${position}, primary key (group_id, user_id))`,
-  'create index member_by_user on member (user_id)',
+  'create index member_by_user on member (user_id, group_id)',
   'create index member_by_removed on member (removed_at) where removed_at is not null',
   `create table notification (
      user_id ${id}, notification_id ${id}, kind text not null, group_id ${id} not null, by_id ${id} not null,

@@ -46,6 +46,8 @@ const engineSettings: PGliteWorkerData['settings'] = [
 export interface PGliteConnection {
   readonly client: pg.Client
   readonly copy: (table: string, columns: readonly string[], rows: Iterable<string>) => Promise<void>
+  /** Requests sent and not answered. */
+  readonly waiting: () => number
   readonly close: () => Promise<void>
 }
 
@@ -215,5 +217,5 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
     }
     await worker.terminate()
   }
-  return { client, copy, close }
+  return { client, copy, waiting: () => takers.length, close }
 }

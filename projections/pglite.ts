@@ -104,7 +104,7 @@ interface Turns {
  * One session: statements run in the order they were sent, so single queries need no turn, save that they must not slip
  * into somebody's transaction. A query waits for one transaction at most.
  */
-const createTurns = (): Turns => {
+const createTurns = (sent: () => number): Turns => {
   let isTaken = false
   let queries: (() => void)[] = []
   const transactions: (() => void)[] = []
@@ -118,10 +118,10 @@ const createTurns = (): Turns => {
   }
   return {
     query: run => {
+      const waiting = queries.length + sent()
+      if (waiting >= waitingQueriesMax)
+        return Promise.reject(new DatabaseBusy(`${waiting} queries are waiting already`))
       if (!isTaken) return run()
-      if (queries.length >= waitingQueriesMax) {
-        return Promise.reject(new DatabaseBusy(`${queries.length} queries are waiting already`))
-      }
       return new Promise((resolve, reject) => {
         queries.push(() => run().then(resolve, reject))
       })
@@ -153,7 +153,7 @@ const kyselyOver = (connection: PGliteConnection, turns: Turns): Kysely<Schema> 
 
 const databaseOver = (connection: PGliteConnection, folder: ReadModelFolder): Database => {
   const { client } = connection
-  const turns = createTurns()
+  const turns = createTurns(connection.waiting)
   const inside: Transaction = {
     query: (statement, parameters) => runStatement(client, statement, parameters),
     execute: async sql => {

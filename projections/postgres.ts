@@ -21,6 +21,7 @@ import type { Schema } from './schema.ts'
 
 /** Connections that answer queries. */
 const poolConnectionsMax = 10
+const definitionConnectionsMax = 2
 /** Queries that may wait for a connection; beyond that the caller answers 503. */
 export const waitingQueriesMax = 5_000
 /** How long a query may wait for a connection, and how long it may run. */
@@ -165,12 +166,35 @@ const connectionConfig = (databaseUrl: string): pg.ClientConfig => ({
   application_name: 'ledgerline',
 })
 
+/** A swap of rebuilt tables met this query: one of both had to give way, or the table it meant was the old one. */
+const swapCodes = new Set(['40P01', '42P01'])
+
+/** Once more after a swap; a query changes nothing, so it may be repeated. */
+const withRepeat = async <Result>(query: () => Promise<Result>): Promise<Result> => {
+  try {
+    return await query()
+  } catch (error) {
+    if (!swapCodes.has(String((error as { code?: unknown }).code))) throw error
+    return query()
+  }
+}
+
 /** Connects on the first query; a Postgres that is away shows there. */
 export const openPostgres = (databaseUrl: string, logger: Logger): Database => {
   const config = connectionConfig(databaseUrl)
-  const pool = new pg.Pool({ ...config, max: poolConnectionsMax, statement_timeout: statementMsMax })
-  pool.on('error', error => logger.warn({ error: error.message }, 'a connection to Postgres was lost'))
-  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+  const poolOf = (options: pg.PoolConfig): pg.Pool => {
+    const made = new pg.Pool({ ...config, ...options })
+    const lost = (error: Error) => logger.warn({ error: error.message }, 'a connection to Postgres was lost')
+    // One that is lost while idle tells the pool; one that is lost in somebody's hands, between two queries, only itself.
+    made.on('error', lost)
+    made.on('connect', client => client.on('error', () => {}))
+    return made
+  }
+  const pool = poolOf({ max: poolConnectionsMax, statement_timeout: statementMsMax })
+  // Definitions may take as long as they must: no limit of time on these.
+  const kysely = new Kysely<Schema>({
+    dialect: new PostgresDialect({ pool: poolOf({ max: definitionConnectionsMax }) }),
+  })
   const ready = () => {
     if (pool.waitingCount >= waitingQueriesMax)
       throw new DatabaseBusy(`${pool.waitingCount} queries are waiting already`)
@@ -178,7 +202,7 @@ export const openPostgres = (databaseUrl: string, logger: Logger): Database => {
   const queries: Queryable = {
     query: async (statement, parameters) => {
       ready()
-      return runStatement(pool, statement, parameters)
+      return withRepeat(() => runStatement(pool, statement, parameters))
     },
   }
   return {
@@ -203,7 +227,9 @@ export const openPostgres = (databaseUrl: string, logger: Logger): Database => {
       await client.connect()
       return session
     },
-    // Ends the pool as well.
-    close: () => kysely.destroy(),
+    close: async () => {
+      await kysely.destroy()
+      await pool.end()
+    },
   }
 }

@@ -10,7 +10,7 @@ import type { Projection, ProjectionName } from './projection.ts'
 import { applyEvents, projections } from './projections.ts'
 import { deletePurged } from './purge.ts'
 import type { CheckpointTable, TableName } from './schema.ts'
-import { aimAtShadows, finishShadows, makeShadows, swapShadows } from './shadow.ts'
+import { aimAtShadows, dropShadows, finishShadows, makeShadows, swapShadows } from './shadow.ts'
 
 /** Events in one transaction. On PGlite, which has one session, queries wait for it, so it is short there. */
 const batchEventsOn = { postgres: 50_000, pglite: 2_000 } as const
@@ -67,7 +67,8 @@ const unlead = statement(
   "select pg_advisory_unlock(hashtextextended('read-models-rebuild', 0)) as done",
 )
 
-const isLockTimeout = (error: unknown): boolean => (error as { code?: string }).code === '55P03'
+/** Some query held a table too long, or stood in the way the other way round. */
+const isInTheWay = (error: unknown): boolean => ['55P03', '40P01'].includes(String((error as { code?: unknown }).code))
 
 /** Walks the log from a position, the next page under way while one is folded. */
 const readerFrom = (store: EventStore, after: Position) => {
@@ -168,7 +169,7 @@ const swap = async (rebuild: Rebuild): Promise<boolean> => {
     })
     return true
   } catch (error) {
-    if (isLockTimeout(error)) return false
+    if (isInTheWay(error)) return false
     throw error
   }
 }
@@ -193,6 +194,41 @@ const catchUp = async (rebuild: Rebuild, isAll: boolean): Promise<void> => {
   }
 }
 
+const run = async (rebuild: Rebuild, isAll: boolean, indexesAtOnce: boolean): Promise<void> => {
+  const { session, store, tables, options } = rebuild
+  await prepare(session, store, isAll)
+  await makeShadows(session, tables, indexesAtOnce)
+  await catchUp(rebuild, isAll)
+  await finishShadows(session, tables, indexesAtOnce)
+  await catchUp(rebuild, isAll)
+  for (let tries = 1; !(await swap(rebuild)); tries++) {
+    options.logger?.warn({ tries }, 'rebuild: the swap waits for long queries on the read models')
+    if (tries === swapTriesMax) {
+      throw new RebuildRefused('Long queries kept the tables from being swapped. Try again later.')
+    }
+    await catchUp(rebuild, isAll)
+  }
+}
+
+/** Sessions of PGlite share one connection, which an advisory lock does not keep apart. */
+const underWay = new WeakSet<Database>()
+
+/** Runs when no other rebuild does; leaves no shadow tables behind when it fails. */
+const alone = async (database: Database, session: Session, work: () => Promise<void>): Promise<void> => {
+  const [answer] = underWay.has(database) ? [] : await session.query<{ leads: boolean }>(lead)
+  if (answer?.leads !== true) throw new RebuildRefused('Another rebuild is running. Wait for its end.')
+  underWay.add(database)
+  try {
+    await work()
+  } catch (error) {
+    await session.transaction(dropShadows).catch(() => {})
+    throw error
+  } finally {
+    underWay.delete(database)
+    await session.query(unlead).catch(() => [])
+  }
+}
+
 /**
  * Makes the tables of these projections, and of those they read, anew from the log, while the old ones serve.
  * The runner may go on meanwhile. @throws RebuildRefused, what the store or the database throws, the signal's reason
@@ -207,37 +243,23 @@ export const rebuild = async (
   const isAll = names === 'all'
   const chosen = isAll ? projections : withWhatTheyRead(names)
   const tables = chosen.flatMap(projection => projection.tables)
-  const indexesAtOnce = database.kind === 'pglite'
   const session = await database.session()
+  const rebuilding: Rebuild = {
+    session,
+    store,
+    chosen,
+    tables,
+    read: readerFrom(store, positionBeforeAll),
+    batchEvents: batchEventsOn[database.kind],
+    options,
+    position: positionBeforeAll,
+    events: 0,
+  }
   try {
-    const [answer] = await session.query<{ leads: boolean }>(lead)
-    if (answer?.leads !== true) throw new RebuildRefused('Another rebuild is running. Wait for its end.')
-    await prepare(session, store, isAll)
-    await makeShadows(session, tables, indexesAtOnce)
-    const rebuild: Rebuild = {
-      session,
-      store,
-      chosen,
-      tables,
-      read: readerFrom(store, positionBeforeAll),
-      batchEvents: batchEventsOn[database.kind],
-      options,
-      position: positionBeforeAll,
-      events: 0,
-    }
-    await catchUp(rebuild, isAll)
-    await finishShadows(session, tables, indexesAtOnce)
-    await catchUp(rebuild, isAll)
-    for (let tries = 1; !(await swap(rebuild)); tries++) {
-      options.logger?.warn({ tries }, 'rebuild: the swap waits for long queries on the read models')
-      if (tries === swapTriesMax)
-        throw new RebuildRefused('Long queries kept the tables from being swapped. Try again later.')
-      await catchUp(rebuild, isAll)
-    }
+    await alone(database, session, () => run(rebuilding, isAll, database.kind === 'pglite'))
     const seconds = (performance.now() - startedMs) / 1_000
-    return { events: rebuild.events, seconds, tables, position: rebuild.position }
+    return { events: rebuilding.events, seconds, tables, position: rebuilding.position }
   } finally {
-    await session.query(unlead).catch(() => [])
     await session.release()
   }
 }

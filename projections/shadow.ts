@@ -65,13 +65,18 @@ const makeIndex = async (transaction: Transaction, { name, definition, is_primar
 export const aimAtShadows = (transaction: Transaction): Promise<void> =>
   transaction.execute(`set local search_path = ${shadowSchema}, public`)
 
+/** Throws away what there is of shadow tables. */
+export const dropShadows = (transaction: Transaction): Promise<void> =>
+  transaction.execute(`drop schema if exists ${shadowSchema} cascade`)
+
 /**
  * Makes empty shadow tables, throwing away those that an interrupted rebuild left.
  * @param lastToo whether the indexes that folding does not need are made at once
  */
 export const makeShadows = (session: Session, tables: readonly TableName[], lastToo: boolean): Promise<void> =>
   session.transaction(async transaction => {
-    await transaction.execute(`drop schema if exists ${shadowSchema} cascade; create schema ${shadowSchema}`)
+    await dropShadows(transaction)
+    await transaction.execute(`create schema ${shadowSchema}`)
     for (const table of tables) {
       await transaction.execute(`create table ${shadowSchema}.${quoted(table)} (like public.${quoted(table)})`)
     }

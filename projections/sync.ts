@@ -12,6 +12,7 @@ import { groupRowFrom, type MemberGroupRow } from './group.ts'
 import { notificationRowFrom } from './notification.ts'
 import type { AccountTable, BlocklistTable, NotificationTable, SessionTable } from './schema.ts'
 import { sessionRowFrom } from './session.ts'
+import { lookUp } from './table.ts'
 import {
   type ConversationView,
   conversationRowFrom,
@@ -133,19 +134,19 @@ const syncStatement = (name: string, since: boolean): Statement => {
        (select string_agg(wire, e'\\n' order by visible_at desc, conversation_id, seq) from messages where not is_offline)
          as roaming,
        ${jsonOf(
-         `select a.user_id, a.name, a.user_name from views v join account a on a.user_id = v.peer_id
-          where a.claims > 0 ${changed('a.position >= $2 or v.own_position >= $2')} order by a.user_id`,
+         `select a.user_id, a.name, a.user_name from views v ${lookUp('account', 'a', 'user_id = v.peer_id')}
+          where a.claims > 0 ${changed('a.position >= $2 or v.own_position >= $2')} order by v.peer_id`,
        )} as users,
        ${jsonOf(
          `select b.blocked_id, b.blocked_at, b.removed_at from blocklist b
           where b.user_id = $1 and ${since ? 'b.position >= $2' : 'b.removed_at is null'} order by b.blocked_id`,
        )} as blocklist,
        ${jsonOf(
-         `select g.*, m.role, m.removed_at from member m join "group" g on g.group_id = m.group_id where m.user_id = $1 and ${
+         `select g.*, m.role, m.removed_at from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')} where m.user_id = $1 and ${
            since
              ? '(m.position >= $2 or (m.removed_at is null and g.position >= $2))'
              : 'm.removed_at is null and g.dissolved_at is null'
-         } order by g.group_id`,
+         } order by m.group_id`,
        )} as groups,
        ${jsonOf(
          `select * from notification where user_id = $1 ${changed('position >= $2')}

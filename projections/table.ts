@@ -44,6 +44,13 @@ export const tableOf = <Name extends TableName>(
   }
 }
 
+/**
+ * A join that is always a look-up by key, row by row: without it the planner, where it has no statistics, may walk the other
+ * table whole and look back. An order that the key of the other table would give is not followed either.
+ */
+export const lookUp = (table: string, alias: string, condition: string): string =>
+  `cross join lateral (select * from ${table} where ${condition} offset 0) ${alias}`
+
 /** The rows a batch touches. */
 export interface Fold<Row extends object> {
   readonly get: (...key: readonly (string | number)[]) => Row | undefined

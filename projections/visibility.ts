@@ -4,6 +4,7 @@
 import type { ConversationId, Instant } from '../domain/ids.ts'
 import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
 import type { ConversationKind } from './schema.ts'
+import { lookUp } from './table.ts'
 
 /** The newest seq that the user may see, 0 for none; the clear mark does not count here. */
 export const visibleSeq = `case
@@ -25,7 +26,7 @@ export const unread = `(coalesce(i.to_countable, c.countable) - i.base_countable
 export const isActive = 'i.to_seq is null'
 
 /** Where the columns of one conversation as one user sees it come from; add conditions on `i`. */
-export const viewFrom = `inbox i join conversation c on c.conversation_id = i.conversation_id`
+export const viewFrom = `inbox i ${lookUp('conversation', 'c', 'conversation_id = i.conversation_id')}`
 
 /** Columns of `viewFrom` that make a conversation's row. */
 export const viewColumns = `i.conversation_id, i.kind, i.base_seq as read_seq, i.cleared_seq, i.deleted_seq, i.pinned_at,

@@ -32,6 +32,8 @@ export const unauthenticatedSocketsMax = 20_000
 const drainSliceSockets = 200
 const drainPauseMs = 50
 const drainSlicesMax = 100
+/** Pauses in which the commands that are under way may still be answered. */
+const drainAnswersMax = 100
 
 export interface RealtimeOptions {
   readonly node: Node
@@ -200,12 +202,17 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     clearInterval(atTimer)
     // A native pointer that nobody checks: once only.
     uWS.us_listen_socket_close(listening)
-    const slice = Math.max(drainSliceSockets, Math.ceil(open.size / drainSlicesMax))
-    for (let slices = 0; open.size > 0 && slices < drainSlicesMax; slices++) {
-      for (const socket of [...open].slice(0, slice)) socket.end('draining')
+    const leaving = [...open]
+    const slice = Math.max(drainSliceSockets, Math.ceil(leaving.length / drainSlicesMax))
+    for (let from = 0; from < leaving.length; from += slice) {
+      for (const socket of leaving.slice(from, from + slice)) socket.leave()
       await delay(drainPauseMs)
     }
+    for (let pauses = 0; open.size > 0 && pauses < drainAnswersMax; pauses++) await delay(drainPauseMs)
+    for (const socket of [...open]) socket.end('draining')
     hub.close()
+    // What was said last is still on its way: closing now could take it back.
+    if (leaving.length > 0) await delay(drainPauseMs)
     app.close()
   }
   let stopped: Promise<void> | undefined

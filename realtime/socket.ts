@@ -48,6 +48,7 @@ export class DeviceSocket implements LiveSocket {
   #user: FollowedUser | undefined
   #replies: string[] = []
   #pending = 0
+  #leaving = false
   #refused = 0
   #tokens = framesBurstMax
   #tokensAtMs: number
@@ -87,6 +88,18 @@ export class DeviceSocket implements LiveSocket {
     this.#out.end(close)
   }
 
+  /** Takes nothing more, and says goodbye once what it accepted is answered. */
+  leave(): void {
+    this.#leaving = true
+    this.#leaveWhenDone()
+  }
+
+  #leaveWhenDone(): void {
+    if (!this.#leaving || this.#pending > 0) return
+    this.flush()
+    this.end('draining')
+  }
+
   /** A frame was dropped because the device is too slow. */
   onDropped(): void {
     this.#out.onDropped()
@@ -105,7 +118,7 @@ export class DeviceSocket implements LiveSocket {
 
   onMessage(message: ArrayBuffer, isBinary: boolean) {
     this.#context.counters.framesIn++
-    if (this.#out.closed) return
+    if (this.#out.closed || this.#leaving) return
     if (isBinary) return this.#bad('Send text frames: JSON in UTF-8.')
     if (this.#phase === 'new' && message.byteLength > helloBytesMax) {
       return this.#bad(`The first frame is a hello of at most ${helloBytesMax} bytes.`)
@@ -192,11 +205,13 @@ export class DeviceSocket implements LiveSocket {
       part => {
         this.#pending--
         if (part !== undefined) this.#replyTo(frame, part)
+        this.#leaveWhenDone()
       },
       error => {
         this.#pending--
         this.#context.onError(error, `frame ${frame.op}`)
         this.#replyTo(frame, errorText('internal', 'Internal error', 'Try again; it was logged.', true))
+        this.#leaveWhenDone()
       },
     )
   }

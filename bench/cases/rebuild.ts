@@ -8,15 +8,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { TestPostgres } from '../../test/support/postgres.ts'
 import { type Case, reported } from '../case.ts'
-import { othersShareMax, startMeter, treeOf, whenQuiet } from '../machine.ts'
+import { treeOf } from '../machine.ts'
 import { openSeed, pairConversation, type SeededUser } from '../seed.ts'
+import { measured } from '../stage.ts'
 
 const users = 1_000
 const eventsOfUser = 3
 const events = 1_000_000
 const conversations = users / 2
 const copiedRows = 500_000
-const repeatsMax = 2
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const seedLog = async (dataDir: string): Promise<void> => {
@@ -93,20 +93,16 @@ export const rebuildCase: Case = {
         ceiling: copyCeiling(postgres),
         ceilingOf: 'bare COPY of as wide rows into a table with a primary key',
       }
-      const result = await reported(settings, frame, async index => {
-        for (let repeated = 0; ; repeated++) {
-          await whenQuiet(settings.patienceMs)
-          let command = 0
-          const server = () => (command === 0 ? [] : treeOf(command))
-          const stop = startMeter({ server, postgres: postgres.pids, load: () => [] })
-          const databaseUrl = postgres.createDatabase(`bench_rebuild_${index}_${repeated}`)
-          const done = await rebuildOnce(dataDir, databaseUrl, pid => {
+      let databases = 0
+      let command = 0
+      const watched = { server: () => (command === 0 ? [] : treeOf(command)), postgres: postgres.pids, load: () => [] }
+      const result = await reported(settings, frame, async () => {
+        const { value, cpu, repeated } = await measured(settings, watched, () =>
+          rebuildOnce(dataDir, postgres.createDatabase(`bench_rebuild_${++databases}`), pid => {
             command = pid
-          })
-          const cpu = stop()
-          const figure = done.events / done.seconds
-          if (cpu.othersShare <= othersShareMax || repeated === repeatsMax) return { figure, cpu, also: { repeated } }
-        }
+          }),
+        )
+        return { figure: value.events / value.seconds, cpu, also: { repeated } }
       })
       return [result]
     } finally {

@@ -20,6 +20,9 @@ const groupMembers = 6
 /** Follow-up writes of the server (notices of groups) have come by then. */
 const quietMs = 3_000
 const pollMs = 50
+/** Acknowledgements that show that the devices are at work again. */
+const busyMessages = 50
+const busyMsMax = 60_000
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
@@ -135,16 +138,26 @@ const markOf = (world: World, actor: Actor) => {
   return { conversationId: last?.conversationId, seq: last?.seq }
 }
 
+const acknowledged = ({ world }: Running): number =>
+  world.ledger.sent.filter(sent => sent.outcome === 'acknowledged').length
+
+/** Mostly waits until the devices are busy again; now and then the next blow comes while they are still coming back. */
+const whenBusy = async (running: Running, random: Random): Promise<void> => {
+  await pause(random.between(300, 2_000))
+  if (random.chance(0.2)) return
+  const from = acknowledged(running)
+  await until(() => acknowledged(running) > from + busyMessages, busyMsMax, `${busyMessages} acknowledgements`)
+}
+
 const rounds = async (count: number, scenario: Scenario, victim: Victim, random: Random, running: Running) => {
-  const { ledger } = running.world
   for (let round = 1; round <= count; round++) {
-    await pause(random.between(300, 3_000))
+    await whenBusy(running, random)
     const startMs = Date.now()
     const done = await scenario.fault(victim, random)
-    const acknowledged = ledger.sent.filter(sent => sent.outcome === 'acknowledged').length
-    say(`  round ${round}: ${done}; back after ${Date.now() - startMs} ms; ${acknowledged} messages acknowledged`)
+    const backMs = Date.now() - startMs
+    say(`  round ${round}: ${done}; back after ${backMs} ms; ${acknowledged(running)} messages acknowledged`)
   }
-  await pause(random.between(300, 2_000))
+  await whenBusy(running, random)
 }
 
 const runScenario = async (name: string, count: number, seed: number): Promise<readonly Check[]> => {
@@ -231,5 +244,8 @@ const main = async (): Promise<boolean> => {
   say(`${passed} passed, ${failed} failed`)
   return failed === 0
 }
+
+// Servers and databases that were started end with us.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
 process.exit((await main()) ? 0 : 1)

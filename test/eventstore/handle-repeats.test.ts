@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { blocklist } from '../../domain/blocklist/blocklist.ts'
 import { group } from '../../domain/group/group.ts'
 import { identity } from '../../domain/identity/identity.ts'
-import { type GroupId, streamOf, type UserId } from '../../domain/ids.ts'
+import { type ConversationId, type GroupId, streamOf, type UserId } from '../../domain/ids.ts'
+import { inbox } from '../../domain/inbox/inbox.ts'
 import type { Handled } from '../../eventstore/handle.ts'
 import { Unavailable } from '../../eventstore/port.ts'
 import {
@@ -149,6 +150,29 @@ describe('a repeated command', () => {
     }
     expect(await block('user5', 'key5')).toMatchObject({ repeated: false, events: [] })
     expect(await namesIn()).toHaveLength(70)
+  })
+
+  test('is known after a restart also where a stream is loaded by its last event', async () => {
+    const conversationId = 'group:g1' as ConversationId
+    const give = (type: 'PinConversation' | 'UnpinConversation', key?: string) =>
+      node.handle(
+        inbox,
+        streamOf.inbox(ann, conversationId),
+        { type, userId: ann, conversationId, at },
+        {
+          facts: { lastSeq: 5, floorSeq: 0, pinnedCount: 0 },
+          ...(key === undefined ? undefined : { key: { caller: 'ann', key, fingerprint: 'print' } }),
+        },
+      )
+    const pinned = await done(give('PinConversation', 'pin'))
+    await done(give('UnpinConversation'))
+    await restart()
+    // A pin that was taken off again must not come back because its request did.
+    expect(await give('PinConversation', 'pin')).toMatchObject({ position: pinned.position, repeated: true })
+    expect(await wholeStream(log.store, streamOf.inbox(ann, conversationId))).toHaveLength(2)
+    store.reads.length = 0
+    await done(give('PinConversation', 'again'))
+    expect(store.reads).toEqual([])
   })
 
   test('of several events gets the same position before and after a restart', async () => {

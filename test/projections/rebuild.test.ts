@@ -10,6 +10,7 @@ import { projections } from '../../projections/projections.ts'
 import { purgeTombstones } from '../../projections/purge.ts'
 import { RebuildRefused, rebuild, withWhatTheyRead } from '../../projections/rebuild.ts'
 import { startRunner } from '../../projections/runner.ts'
+import { shadowSchema } from '../../projections/shadow.ts'
 import { givenLog } from '../support/given-log.ts'
 import { groupChat, Ledger, p2p, user } from '../support/ledger.ts'
 import { ledgerOf, steps } from '../support/random-ledger.ts'
@@ -149,8 +150,25 @@ describe.each(databaseKinds)('a rebuild on %s', kind => {
     const log = givenLog(testLogId, events)
     await expect(rebuild(database, log, 'all', { onProgress, signal: abort.signal })).rejects.toThrow('enough')
     expect(await allRows(database)).toEqual(live)
+    const schemas = { name: 'schemas', text: `select 1 as x from pg_namespace where nspname = '${shadowSchema}'` }
+    expect(await database.query(schemas)).toEqual([])
     await rebuild(database, log, 'all')
     expect(await allRows(database)).toEqual(live)
+    expect(await database.query(schemas)).toEqual([])
+  })
+
+  test('is refused while another one runs', async () => {
+    const { database } = opened
+    const { events } = someLedger()
+    await fold(database, events)
+    const log = givenLog(testLogId, events)
+    let second: Promise<unknown> | undefined
+    const onProgress = () => {
+      second ??= expect(rebuild(database, log, 'all')).rejects.toThrow('Another rebuild')
+    }
+    await rebuild(database, log, 'all', { onProgress })
+    await second
+    await rebuild(database, log, 'all')
   })
 
   test('of another log is refused for single models, and starts over for all', async () => {

@@ -168,6 +168,7 @@ describe.each(databaseKinds)('rows on %s', kind => {
       new Map([
         ['ada', 1],
         ['bob', 1],
+        ['cid', 0],
       ]),
     )
   })

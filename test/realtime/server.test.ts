@@ -194,6 +194,29 @@ describe('a server that stops', () => {
     await expect(openRawSocket({ port: server.realtime.port, path: '/v1/realtime' })).rejects.toThrow()
   })
 
+  test('answers what it accepted, and takes nothing more', async () => {
+    const { socket } = await server.device(ann, 'ann-1')
+    let release = () => {}
+    const held = new Promise<void>(resolve => {
+      release = resolve
+    })
+    server.dispatch = async () => {
+      await held
+      return '"ok":{}'
+    }
+    socket.sendJson({ op: 'a', id: 'accepted', args: {} })
+    await whenTrue(() => server.calls.length === 1)
+    const closing = server.realtime.close()
+    await turns()
+    socket.sendJson({ op: 'a', id: 'too late', args: {} })
+    await turns()
+    release()
+    expect(await socket.next()).toEqual({ re: 'accepted', ok: {} })
+    expect(await socket.next()).toMatchObject({ op: 'bye', code: 4503 })
+    await closing
+    expect(server.calls).toHaveLength(1)
+  })
+
   test('bears what still comes from the log', async () => {
     await server.device(ann, 'ann-1')
     await server.realtime.close()

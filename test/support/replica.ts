@@ -213,12 +213,8 @@ export class Replica {
   }
 }
 
-/**
- * What differs between two replicas, on what both must hold; empty when they have converged. Messages: the seqs both hold.
- * @param left conversations of groups that the user was out of for some time: no frame told of what was recalled meanwhile,
- * so messages that one side knows as recalled are left out there, and so is what is derived from them
- */
-export const differences = (one: Replica, other: Replica, left: ReadonlySet<string> = new Set()): string[] => {
+/** What differs between two replicas, on what both must hold; empty when they have converged. Messages: the seqs both hold. */
+export const differences = (one: Replica, other: Replica): string[] => {
   const names = new Set([...one.collections.keys(), ...other.collections.keys()])
   return [...names].flatMap(name => {
     // Members come on request only: a fresh device has not asked.
@@ -226,12 +222,8 @@ export const differences = (one: Replica, other: Replica, left: ReadonlySet<stri
     const ours = one.collection(name)
     const theirs = other.collection(name)
     return [...new Set([...ours.keys(), ...theirs.keys()])].flatMap(id => {
-      let [a, b] = [ours.get(id), theirs.get(id)]
+      const [a, b] = [ours.get(id), theirs.get(id)]
       if (name === 'messages' && (a === undefined || b === undefined)) return []
-      if (left.has(String((a ?? b)?.conversationId))) {
-        if (name === 'messages' && (a?.recalled ?? b?.recalled) !== undefined) return []
-        if (name === 'conversations') [a, b] = [a, b].map(row => row && { ...row, lastMessage: null, unread: 0 })
-      }
       const difference = rowDifference(a, b)
       return difference === undefined ? [] : [`${name} ${id}: ${difference}`]
     })

@@ -3,10 +3,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { freePort } from './free-port.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+/** Flags for node that `npm start` gives: what is tested and measured is what is run. */
+const { scripts } = createRequire(import.meta.url)('../../package.json') as { scripts: { start: string } }
+const startFlags = scripts.start.split(' ').filter(word => /^--(?!import\b)[a-z-]+(=.*)?$/.test(word))
 const readyMsMax = 60_000
 const readyPollMs = 20
 const stopMsMax = 30_000
@@ -81,7 +85,7 @@ export const startServerProcess = async (options: ServerProcessOptions): Promise
     REALTIME_PORT: String(await freePort()),
     ...options.environment,
   }
-  const child = spawn(process.execPath, [...(options.nodeOptions ?? []), '--import', 'tsx', 'main.ts'], {
+  const child = spawn(process.execPath, [...startFlags, ...(options.nodeOptions ?? []), '--import', 'tsx', 'main.ts'], {
     cwd: root,
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { vi } from 'vitest'
-import { readConfig } from '../../config.ts'
+import { type Config, readConfig } from '../../config.ts'
 import type { EventStore } from '../../eventstore/port.ts'
 import type { Database } from '../../projections/database.ts'
 import type { Service } from '../../service.ts'
@@ -26,6 +26,8 @@ import {
 import { createPostgresDatabase, postgresUrl } from './read-models.ts'
 
 const codeMsMax = 15_000
+
+type PostgresDatabase = Awaited<ReturnType<typeof createPostgresDatabase>>
 
 interface Opened {
   store: EventStore | undefined
@@ -60,33 +62,11 @@ export interface Person extends SignedUp {
   readonly token: string
 }
 
-export interface TestService {
-  readonly httpUrl: string
-  readonly realtimeUrl: string
-  readonly api: Api
-  readonly dataDir: string
-  /** The event log as the server opened it. */
-  readonly store: EventStore
-  /** The read models as the server opened them. */
-  readonly database: Database
-  /** Lines that tell of something that must not happen. */
-  readonly failures: readonly string[]
-  /** Makes users with one device each; the names are made unique. */
-  people(...names: readonly string[]): Promise<Person[]>
-  person(name: string): Promise<Person>
-  /** Signs another device in. */
-  signIn(person: SignedUp, deviceId?: string): Promise<SignedIn>
-  /** Opens the socket of a device. */
-  connect(
-    who: { readonly accessToken: string } | Person,
-    options?: Partial<Omit<ConnectOptions, 'realtimeUrl' | 'token'>>,
-  ): Promise<Device>
-  /** The next code that is sent there after `ask` was called. */
-  codeSentBy(target: string, ask: () => Promise<unknown>): Promise<string>
-  /** Stops it in good order and starts it again on the same data. */
-  restart(): Promise<void>
-  stop(): Promise<void>
-}
+/** A device, by its tokens or by whose first one it is. */
+type Who = { readonly accessToken: string } | Person
+type Connecting = Partial<Omit<ConnectOptions, 'realtimeUrl' | 'token'>>
+
+const errorLevel = 50
 
 interface Logged {
   readonly level: number
@@ -94,24 +74,125 @@ interface Logged {
   readonly code?: string
 }
 
-const errorLevel = 50
+/** What the server logs: failures, and the codes that it would send. */
+const listening = () => {
+  const failures: string[] = []
+  const codes = new EventEmitter()
+  const write = (line: string) => {
+    const logged = JSON.parse(line) as Logged
+    if (logged.level >= errorLevel) failures.push(line)
+    if (logged.code !== undefined && logged.target !== undefined) codes.emit(logged.target, logged.code)
+  }
+  return { failures, codes, logger: pino({ level: 'warn' }, { write }) }
+}
 
-const tokenOf = (who: { readonly accessToken: string } | Person): string =>
-  'accessToken' in who ? who.accessToken : who.token
+let aheadMs = 0
+const { now } = Date
+vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs)
 
-/** Every device that was opened, so that none outlives its service. */
-const connecting = (urlOf: () => string) => {
-  const devices = new Set<Device>()
-  return {
-    connect: async (who: Parameters<TestService['connect']>[0], options: Parameters<TestService['connect']>[1]) => {
-      const device = await connectDevice({ ...options, realtimeUrl: urlOf(), token: tokenOf(who) })
-      devices.add(device)
-      void device.closed.then(() => devices.delete(device))
-      return device
-    },
-    closeAll: async () => {
-      await Promise.all([...devices].map(device => device.close()))
-    },
+export class TestService {
+  readonly dataDir: string
+  readonly #config: Config
+  readonly #postgres: PostgresDatabase | undefined
+  readonly #log = listening()
+  readonly #devices = new Set<Device>()
+  #service: Service | undefined
+  #names = 0
+
+  constructor(dataDir: string, postgres: PostgresDatabase | undefined, environment: Readonly<Record<string, string>>) {
+    this.dataDir = dataDir
+    this.#postgres = postgres
+    const usual = { HTTP_PORT: '0', REALTIME_PORT: '0', RATE_LIMITS: 'off', NODE_ENV: 'test' }
+    this.#config = readConfig({ ...usual, DATABASE_URL: postgres?.url, ...environment, DATA_DIR: dataDir })
+  }
+
+  get httpUrl(): string {
+    return this.#service?.httpUrl ?? ''
+  }
+
+  get realtimeUrl(): string {
+    return this.#service?.realtimeUrl ?? ''
+  }
+
+  /** The event log as the server opened it. */
+  get store(): EventStore {
+    return opened.store as EventStore
+  }
+
+  /** The read models as the server opened them. */
+  get database(): Database {
+    return opened.database as Database
+  }
+
+  /** Lines of the log that tell of something that must not happen. */
+  get failures(): readonly string[] {
+    return this.#log.failures
+  }
+
+  readonly api: Api = (...call) => createApi(this.httpUrl)(...call)
+
+  /** Makes users with one device each; the names are made unique. */
+  people(...names: readonly string[]): Promise<Person[]> {
+    return Promise.all(names.map(name => this.person(name)))
+  }
+
+  async person(name: string): Promise<Person> {
+    const signedUp = await signUp(this.httpUrl, `${name}.${++this.#names}`)
+    const session = await signIn(this.httpUrl, signedUp.userName)
+    return { ...signedUp, session, token: session.accessToken }
+  }
+
+  /** Signs another device in. */
+  signIn({ userName }: SignedUp, deviceId?: string): Promise<SignedIn> {
+    return signIn(this.httpUrl, userName, deviceId)
+  }
+
+  /** Opens the socket of a device. */
+  async connect(who: Who, options: Connecting = {}): Promise<Device> {
+    const token = 'accessToken' in who ? who.accessToken : who.token
+    const device = await connectDevice({ ...options, realtimeUrl: this.realtimeUrl, token })
+    this.#devices.add(device)
+    void device.closed.then(() => this.#devices.delete(device))
+    return device
+  }
+
+  /** The code that is sent there because of `ask`. */
+  async codeSentBy(target: string, ask: () => Promise<unknown>): Promise<string> {
+    const sent = once(this.#log.codes, target, { signal: AbortSignal.timeout(codeMsMax) })
+    await ask()
+    const [code] = await sent
+    return code
+  }
+
+  /** Moves the clock of this process on, the server's and its devices'. */
+  pass(seconds: number): void {
+    aheadMs += seconds * 1_000
+  }
+
+  async start(): Promise<void> {
+    this.#service = await startService({ config: this.#config, logger: this.#log.logger })
+  }
+
+  /** Says goodbye for all devices that were connected here, stops the server in good order, and deletes everything. */
+  async stop(): Promise<void> {
+    await this.#halt()
+    await this.#postgres?.drop()
+    await rm(this.dataDir, { recursive: true, force: true })
+  }
+
+  /**
+   * Stops and starts again on the same data.
+   * @param whenGone what must have happened before it starts again
+   */
+  async restart(whenGone?: () => Promise<unknown>): Promise<void> {
+    await this.#halt()
+    await whenGone?.()
+    await this.start()
+  }
+
+  async #halt(): Promise<void> {
+    await Promise.all([...this.#devices].map(device => device.close()))
+    await this.#service?.close()
   }
 }
 
@@ -119,73 +200,7 @@ const connecting = (urlOf: () => string) => {
 export const startTestService = async (environment: Readonly<Record<string, string>> = {}): Promise<TestService> => {
   const dataDir = await mkdtemp(join(tmpdir(), 'ledgerline-service-'))
   const postgres = postgresUrl === undefined ? undefined : await createPostgresDatabase()
-  const failures: string[] = []
-  const codes = new EventEmitter()
-  const logger = pino(
-    { level: 'warn' },
-    {
-      write: (line: string) => {
-        const logged = JSON.parse(line) as Logged
-        if (logged.level >= errorLevel) failures.push(line)
-        if (logged.code !== undefined && logged.target !== undefined) codes.emit(logged.target, logged.code)
-      },
-    },
-  )
-  const config = readConfig({
-    DATA_DIR: dataDir,
-    HTTP_PORT: '0',
-    REALTIME_PORT: '0',
-    RATE_LIMITS: 'off',
-    NODE_ENV: 'test',
-    DATABASE_URL: postgres?.url,
-    ...environment,
-  })
-  let service: Service = await startService({ config, logger })
-  let names = 0
-  const { connect, closeAll } = connecting(() => service.realtimeUrl as string)
-
-  const person = async (name: string): Promise<Person> => {
-    const signedUp = await signUp(service.httpUrl, `${name}.${++names}`)
-    const session = await signIn(service.httpUrl, signedUp.userName)
-    return { ...signedUp, session, token: session.accessToken }
-  }
-
-  return {
-    get httpUrl() {
-      return service.httpUrl
-    },
-    get realtimeUrl() {
-      return service.realtimeUrl as string
-    },
-    api: (...call) => createApi(service.httpUrl)(...call),
-    dataDir,
-    get store() {
-      return opened.store as EventStore
-    },
-    get database() {
-      return opened.database as Database
-    },
-    failures,
-    person,
-    people: (...wanted) => Promise.all(wanted.map(person)),
-    signIn: (who, deviceId) => signIn(service.httpUrl, who.userName, deviceId),
-    connect,
-    codeSentBy: async (target, ask) => {
-      const sent = once(codes, target, { signal: AbortSignal.timeout(codeMsMax) })
-      await ask()
-      const [code] = await sent
-      return code
-    },
-    restart: async () => {
-      await closeAll()
-      await service.close()
-      service = await startService({ config, logger })
-    },
-    stop: async () => {
-      await closeAll()
-      await service.close()
-      await postgres?.drop()
-      await rm(dataDir, { recursive: true, force: true })
-    },
-  }
+  const service = new TestService(dataDir, postgres, environment)
+  await service.start()
+  return service
 }

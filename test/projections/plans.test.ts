@@ -1,0 +1,144 @@
+// How the database goes about the statements: by keys, whatever it knows or does not know of the tables. A statement that
+// walks a whole table or index is quick in every other test and slow in production.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { GroupId } from '../../domain/ids.ts'
+import { usersByIds } from '../../projections/account.ts'
+import { blocklistChangesOf, blocklistOf } from '../../projections/blocklist.ts'
+import type { Database, Parameter, Session, Statement, Transaction } from '../../projections/database.ts'
+import {
+  groupChangesOf,
+  groupIdsOf,
+  groupOf,
+  groupsCreatedCount,
+  groupsJoinedCounts,
+  groupsOf,
+} from '../../projections/group.ts'
+import {
+  conversationChangesOf,
+  conversationOf,
+  conversationsOf,
+  pinnedCount,
+  unreadOf,
+} from '../../projections/inbox.ts'
+import { allMembersOf, membersOf } from '../../projections/member.ts'
+import { historyPage, sentMessage, visibleMessage } from '../../projections/message.ts'
+import { notificationChangesOf, notificationsOf } from '../../projections/notification.ts'
+import { sessionChangesOf, sessionsOf } from '../../projections/session.ts'
+import { syncOf } from '../../projections/sync.ts'
+import { groupChat, Ledger, p2p, user } from '../support/ledger.ts'
+import { databaseKinds, empty, fold, openTestDatabase, type TestDatabase } from '../support/read-models.ts'
+
+type Call = { readonly statement: Statement; readonly parameters: readonly Parameter[] }
+
+/** A parameter as a literal without a type, so that it takes the one the statement wants. */
+const literal = (parameter: Parameter): string => {
+  if (parameter === null) return 'null'
+  const text = typeof parameter === 'object' ? `{${parameter.map(item => JSON.stringify(item)).join(',')}}` : parameter
+  return `'${String(text).replaceAll("'", "''")}'`
+}
+
+/** Hears every statement with its parameters. */
+const listening = (database: Database, calls: Map<string, Call>): Database => {
+  const hear = (statement: Statement, parameters: readonly Parameter[] = []) => {
+    calls.set(statement.name, { statement, parameters })
+  }
+  const heard = (inner: Transaction): Transaction => ({
+    ...inner,
+    query: (statement, parameters) => {
+      hear(statement, parameters)
+      return inner.query(statement, parameters)
+    },
+  })
+  const transaction: Session['transaction'] = work => database.transaction(inner => work(heard(inner)))
+  return {
+    ...database,
+    transaction,
+    query: (statement, parameters) => {
+      hear(statement, parameters)
+      return database.query(statement, parameters)
+    },
+  }
+}
+
+const manyEvents = (): Ledger => {
+  const ledger = new Ledger()
+  const names = Array.from({ length: 120 }, (_, index) => `u${index}`)
+  for (const name of names) {
+    ledger.account(name)
+    ledger.signIn(name, `session of ${name}`)
+    ledger.block(name, 'u0')
+  }
+  for (let number = 0; number < 60; number++)
+    ledger.group(`g${number}`, names[number] ?? '', names.slice(number + 1, number + 20))
+  for (let number = 0; number < 60; number++) ledger.kick(`g${number}`, names[number] ?? '', [names[number + 1] ?? ''])
+  for (let number = 0; number < 3_000; number++) {
+    const name = names[number % 100] ?? ''
+    ledger.send(
+      number % 2 ? groupChat(`g${Math.floor(number / 2) % 60}`) : p2p(name, names[(number % 100) + 1] ?? ''),
+      name,
+    )
+  }
+  for (let number = 0; number < 60; number++) {
+    ledger.recall(groupChat(`g${number % 30}`), 2 + Math.floor(number / 30), 'u1')
+    ledger.read(`u${number + 2}`, groupChat(`g${number}`), 5)
+  }
+  ledger.password('u5', null)
+  ledger.dissolve('g1', 'u1')
+  return ledger
+}
+
+describe.each(databaseKinds)('plans on %s', kind => {
+  let opened: TestDatabase
+  const calls = new Map<string, Call>()
+  beforeAll(async () => {
+    opened = await openTestDatabase(kind)
+    const database = listening(opened.database, calls)
+    await empty(database)
+    const ledger = manyEvents()
+    await fold(database, ledger.events, [500, 1_000])
+    const [id, since] = [user('u2'), ledger.position]
+    const [chat, room, group] = [p2p('u2', 'u3'), groupChat('g2'), 'g2' as GroupId]
+    const page = { limit: 50 }
+    await usersByIds(database, [id])
+    await Promise.all([blocklistOf(database, id, page), blocklistChangesOf(database, id, since)])
+    await Promise.all([sessionsOf(database, id), sessionChangesOf(database, id, since)])
+    await Promise.all([groupsOf(database, id, page), groupChangesOf(database, id, since), groupOf(database, id, group)])
+    await Promise.all([groupsCreatedCount(database, id), groupsJoinedCounts(database, [id]), groupIdsOf(database, id)])
+    await Promise.all([membersOf(database, id, group, page), allMembersOf(database, id, group)])
+    await Promise.all([notificationsOf(database, id, page), notificationChangesOf(database, id, since)])
+    await Promise.all([conversationsOf(database, id, page), conversationsOf(database, id, { ...page, unread: true })])
+    await Promise.all([conversationChangesOf(database, id, since), conversationOf(database, id, chat)])
+    await Promise.all([unreadOf(database, id), pinnedCount(database, id), visibleMessage(database, id, room, 3)])
+    await Promise.all([historyPage(database, id, room, { ...page, newest: true }), sentMessage(database, id, 'x')])
+    await Promise.all([
+      historyPage(database, id, room, { ...page, after: 3 }),
+      historyPage(database, id, room, { ...page, at: ledger.at }),
+    ])
+    await Promise.all([syncOf(database, id, null), syncOf(database, id, since)])
+  })
+  afterAll(() => opened.dispose())
+
+  test('go by keys, statement by statement', async () => {
+    expect(calls.size).toBeGreaterThan(45)
+    const walks: string[] = []
+    for (const { statement, parameters } of calls.values()) {
+      const values = parameters.length === 0 ? '' : `(${parameters.map(literal).join(', ')})`
+      const plan = await opened.database.transaction(async transaction => {
+        await transaction.execute(`prepare looked_at as ${statement.text}`)
+        const rows = await transaction.query<{ 'QUERY PLAN': string }>({
+          name: '',
+          text: `explain (costs off) execute looked_at${values}`,
+        })
+        await transaction.execute('deallocate looked_at')
+        return rows.map(row => row['QUERY PLAN'])
+      })
+      for (const [index, line] of plan.entries()) {
+        const isWalk =
+          /Seq Scan/.test(line) || (/Index (Only )?Scan/.test(line) && !/Index Cond/.test(plan[index + 1] ?? ''))
+        if (isWalk) walks.push(`${statement.name}: ${line.trim()}`)
+      }
+    }
+    expect(walks).toEqual([])
+  })
+})
