@@ -100,6 +100,8 @@ describe('a text', () => {
       const firstOld = await ask()
       await service.restart()
       expect((await ask()).body).toEqual(firstOld.body)
+      const readable = await service.api('GET', `/v1/unread?after=${firstOld.body.position}`, { token: ada.token })
+      expect(readable.status).toBe(200)
       expect(await ada.history(conversationId)).toHaveLength(3)
     },
     slowMsMax,
