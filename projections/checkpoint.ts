@@ -66,6 +66,10 @@ export const doubtAbout = (
   return undefined
 }
 
+/** Whether all that is doubtful is that the log ends earlier, given that `doubtAbout` has a doubt. */
+export const isBeyondHead = (checkpoint: CheckpointTable | undefined, logId: string): boolean =>
+  checkpoint?.log_id === logId && checkpoint.version === readModelsVersion
+
 /** What a statement over `changesFrom` gives beside the table's own columns. */
 export interface ChangeRow {
   readonly models_position: Position

@@ -23,84 +23,93 @@ export interface Feed {
   stop(): void
 }
 
-export const startFeed = (store: EventStore, from: Position): Feed => {
-  const abort = new AbortController()
-  let events: RecordedEvent[] = []
-  let isHurried = false
-  let failure: { readonly error: unknown } | undefined
-  let arrived = () => {}
-  let taken = () => {}
+class SubscribedFeed implements Feed {
+  readonly #abort = new AbortController()
+  #events: RecordedEvent[] = []
+  #isHurried = false
+  #failure: { readonly error: unknown } | undefined
+  #arrived = () => {}
+  #taken = () => {}
 
-  const fetch = async () => {
-    const source = store.subscribe({ from: from === positionBeforeAll ? 'start' : from, signal: abort.signal })
-    for await (const batch of source) {
-      for (const event of batch) events.push(event)
-      arrived()
-      while (events.length >= fetchedEventsMax && !abort.signal.aborted) {
+  constructor(store: EventStore, from: Position) {
+    void this.#fetch(store, from).then(
+      () => this.#end(new Error('the subscription ended by itself')),
+      error => this.#end(error),
+    )
+  }
+
+  get length(): number {
+    return this.#events.length
+  }
+
+  get oldestAt(): Instant | undefined {
+    return (this.#events[0]?.data as { at?: Instant } | undefined)?.at
+  }
+
+  async take(eventsMax: number): Promise<readonly RecordedEvent[]> {
+    while (this.#events.length === 0) {
+      if (this.#abort.signal.aborted) return []
+      if (this.#failure !== undefined) throw this.#failure.error
+      await this.#arrival()
+    }
+    const untilMs = performance.now() + batchWaitMs
+    while (!this.#isEnough()) {
+      const leftMs = untilMs - performance.now()
+      if (leftMs <= 0) break
+      await this.#arrival(leftMs)
+    }
+    this.#isHurried = false
+    const batch = this.#events.slice(0, eventsMax)
+    this.#events = this.#events.slice(eventsMax)
+    this.#taken()
+    return batch
+  }
+
+  hurry(): void {
+    this.#isHurried = true
+    this.#arrived()
+  }
+
+  stop(): void {
+    this.#abort.abort()
+    this.#taken()
+    this.#arrived()
+  }
+
+  async #fetch(store: EventStore, from: Position): Promise<void> {
+    const { signal } = this.#abort
+    for await (const batch of store.subscribe({ from: from === positionBeforeAll ? 'start' : from, signal })) {
+      for (const event of batch) this.#events.push(event)
+      this.#arrived()
+      while (this.#events.length >= fetchedEventsMax && !signal.aborted) {
         await new Promise<void>(resolve => {
-          taken = resolve
+          this.#taken = resolve
         })
       }
     }
   }
-  void fetch().then(
-    () => {
-      if (!abort.signal.aborted) failure = { error: new Error('the subscription ended by itself') }
-      arrived()
-    },
-    error => {
-      failure = { error }
-      arrived()
-    },
-  )
+
+  #end(error: unknown): void {
+    if (!this.#abort.signal.aborted) this.#failure = { error }
+    this.#arrived()
+  }
+
+  #isEnough(): boolean {
+    const { length } = this.#events
+    return length >= batchEventsEnough || this.#isHurried || this.#failure !== undefined || this.#abort.signal.aborted
+  }
 
   /** Resolves when something came, or after a time. */
-  const arrival = (timeoutMs?: number) =>
-    new Promise<void>(resolve => {
+  #arrival(timeoutMs?: number): Promise<void> {
+    return new Promise(resolve => {
       const timer = timeoutMs === undefined ? undefined : setTimeout(resolve, timeoutMs)
-      arrived = () => {
+      this.#arrived = () => {
         clearTimeout(timer)
         resolve()
       }
     })
-
-  const enough = () => events.length >= batchEventsEnough || isHurried || failure !== undefined || abort.signal.aborted
-
-  const take = async (eventsMax: number): Promise<readonly RecordedEvent[]> => {
-    while (events.length === 0) {
-      if (abort.signal.aborted) return []
-      if (failure !== undefined) throw failure.error
-      await arrival()
-    }
-    const untilMs = performance.now() + batchWaitMs
-    while (!enough()) {
-      const leftMs = untilMs - performance.now()
-      if (leftMs <= 0) break
-      await arrival(leftMs)
-    }
-    isHurried = false
-    const batch = events.slice(0, eventsMax)
-    events = events.slice(eventsMax)
-    taken()
-    return batch
-  }
-
-  return {
-    take,
-    hurry: () => {
-      isHurried = true
-      arrived()
-    },
-    get length() {
-      return events.length
-    },
-    get oldestAt() {
-      return (events[0]?.data as { at?: Instant } | undefined)?.at
-    },
-    stop: () => {
-      abort.abort()
-      taken()
-      arrived()
-    },
   }
 }
+
+/** Starts fetching what comes after a position. */
+export const startFeed = (store: EventStore, from: Position): Feed => new SubscribedFeed(store, from)

@@ -154,6 +154,20 @@ export const makePGlite = async (folder: string): Promise<void> => {
   })
 }
 
+/** The driver, talking to what it takes for a socket: pipelined, since nothing else uses the line. */
+const clientOver = (socket: WorkerSocket): pg.Client =>
+  new pg.Client({
+    stream: () => socket,
+    pipeline: true,
+    types: valueTypes,
+    user: 'postgres',
+    database: 'postgres',
+    host: 'pglite',
+    port: 5432,
+    password: '',
+    ssl: false,
+  } as unknown as pg.ClientConfig)
+
 /** Starts PGlite on a folder and connects the driver to it. */
 export const connectPGlite = async (folder: string, logger: Logger): Promise<PGliteConnection> => {
   const worker = await startWorker(folder)
@@ -182,17 +196,7 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
   })
   worker.on('error', lose)
   worker.on('exit', code => lose(new Error(`its thread ended with code ${code}`)))
-  const client = new pg.Client({
-    stream: () => socket,
-    pipeline: true,
-    types: valueTypes,
-    user: 'postgres',
-    database: 'postgres',
-    host: 'pglite',
-    port: 5432,
-    password: '',
-    ssl: false,
-  } as unknown as pg.ClientConfig)
+  const client = clientOver(socket)
   client.on('error', () => {})
   await client.connect()
   const copy: PGliteConnection['copy'] = (table, columns, rows) =>

@@ -11,6 +11,7 @@ const pollIdleMs = 1_000
 export const waitingForPositionMax = 10_000
 
 export interface PositionWatch {
+  /** Everything up to here is in the read models, as far as this process knows. */
   readonly position: Position
   readonly waiting: number
   /** The read models are here now. Positions only grow, save when they start over. */
@@ -28,69 +29,76 @@ interface Waiter {
   readonly answer: (passed: boolean) => void
 }
 
-export const createPositionWatch = (onWaiting: () => void = () => {}): PositionWatch => {
-  let position = positionBeforeAll
-  let isStopped = false
-  let timer: NodeJS.Timeout | undefined
-  let lookSoon = () => {}
-  const waiters = new Set<Waiter>()
-  const advance = (to: Position) => {
-    position = to
-    for (const waiter of waiters) if (waiter.position <= to) waiter.answer(true)
+class Watch implements PositionWatch {
+  position = positionBeforeAll
+  readonly #onWaiting: () => void
+  readonly #waiters = new Set<Waiter>()
+  #isStopped = false
+  #isLooking = false
+  #read: (() => Promise<Position>) | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(onWaiting: () => void) {
+    this.#onWaiting = onWaiting
   }
-  return {
-    get position() {
-      return position
-    },
-    get waiting() {
-      return waiters.size
-    },
-    advance,
-    passed: (wanted, timeoutMs) => {
-      if (wanted <= position) return Promise.resolve(true)
-      if (isStopped || timeoutMs <= 0 || waiters.size >= waitingForPositionMax) return Promise.resolve(false)
-      return new Promise(resolve => {
-        const deadline = setTimeout(() => waiter.answer(false), timeoutMs)
-        const waiter: Waiter = {
-          position: wanted,
-          answer: passed => {
-            clearTimeout(deadline)
-            waiters.delete(waiter)
-            resolve(passed)
-          },
-        }
-        waiters.add(waiter)
-        onWaiting()
-        lookSoon()
-      })
-    },
-    poll: read => {
-      let isLooking = false
-      const schedule = () => {
-        clearTimeout(timer)
-        if (!isStopped) timer = setTimeout(look, waiters.size > 0 ? pollWaitingMs : pollIdleMs)
+
+  get waiting(): number {
+    return this.#waiters.size
+  }
+
+  advance(position: Position): void {
+    this.position = position
+    for (const waiter of this.#waiters) if (waiter.position <= position) waiter.answer(true)
+  }
+
+  passed(wanted: Position, timeoutMs: number): Promise<boolean> {
+    if (wanted <= this.position) return Promise.resolve(true)
+    if (this.#isStopped || timeoutMs <= 0 || this.#waiters.size >= waitingForPositionMax) return Promise.resolve(false)
+    return new Promise(resolve => {
+      const deadline = setTimeout(() => waiter.answer(false), timeoutMs)
+      const waiter: Waiter = {
+        position: wanted,
+        answer: passed => {
+          clearTimeout(deadline)
+          this.#waiters.delete(waiter)
+          resolve(passed)
+        },
       }
-      const look = async () => {
-        if (isLooking) return
-        isLooking = true
-        try {
-          advance(await read())
-        } catch {
-          // The database is away: whoever waits is answered by the deadline.
-        } finally {
-          isLooking = false
-          schedule()
-        }
-      }
-      lookSoon = () => {
-        if (!isLooking) schedule()
-      }
-      void look()
-    },
-    stop: () => {
-      isStopped = true
-      clearTimeout(timer)
-      for (const waiter of waiters) waiter.answer(false)
-    },
+      this.#waiters.add(waiter)
+      this.#onWaiting()
+      this.#schedule()
+    })
+  }
+
+  poll(read: () => Promise<Position>): void {
+    this.#read = read
+    void this.#look(read)
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+    for (const waiter of this.#waiters) waiter.answer(false)
+  }
+
+  #schedule(): void {
+    const read = this.#read
+    if (read === undefined || this.#isStopped || this.#isLooking) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.#look(read), this.#waiters.size > 0 ? pollWaitingMs : pollIdleMs)
+  }
+
+  async #look(read: () => Promise<Position>): Promise<void> {
+    this.#isLooking = true
+    try {
+      this.advance(await read())
+    } catch {
+      // The database is away: whoever waits is answered by the deadline.
+    } finally {
+      this.#isLooking = false
+      this.#schedule()
+    }
   }
 }
+
+export const createPositionWatch = (onWaiting: () => void = () => {}): PositionWatch => new Watch(onWaiting)

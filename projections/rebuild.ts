@@ -98,8 +98,16 @@ const readerFrom = (store: EventStore, after: Position) => {
   }
 }
 
+/** Projections that are folded after those of the stage before, on a connection of their own. */
+interface Stage {
+  readonly session: Session
+  readonly projections: readonly Projection[]
+}
+
 interface Rebuild {
   readonly session: Session
+  /** One on PGlite. On Postgres messages run ahead by a batch, while the others are folded: nobody minds later messages. */
+  readonly stages: readonly Stage[]
   readonly store: EventStore
   readonly chosen: readonly Projection[]
   readonly tables: readonly TableName[]
@@ -110,36 +118,55 @@ interface Rebuild {
   events: number
 }
 
-const foldStretch = async (
-  rebuild: Rebuild,
-  transaction: Transaction,
+const foldStage = ({ session, projections: staged }: Stage, events: readonly RecordedEvent[]): Promise<void> =>
+  session.transaction(async transaction => {
+    // What is lost in a crash is folded again anyway.
+    await transaction.execute('set local synchronous_commit = off')
+    await aimAtShadows(transaction)
+    await applyEvents(transaction, events, staged)
+  })
+
+/** Starts the stages of a batch, each after its own last batch and the stage before; at most two batches are under way. */
+const startStages = (
+  stages: readonly Stage[],
   events: readonly RecordedEvent[],
-): Promise<void> => {
-  await aimAtShadows(transaction)
-  await applyEvents(transaction, events, rebuild.chosen)
+  earlier: readonly Promise<void>[],
+): readonly Promise<void>[] => {
+  let before = Promise.resolve()
+  return stages.map((stage, index) => {
+    before = Promise.all([earlier[index], before]).then(() => foldStage(stage, events))
+    // Awaited later; until then its failure is nobody's.
+    before.catch(() => {})
+    return before
+  })
 }
 
 /** Folds up to a position. */
 const foldTo = async (rebuild: Rebuild, target: Position): Promise<void> => {
-  const { session, read, batchEvents, options } = rebuild
+  const { stages, read, batchEvents, options } = rebuild
+  let earlier: readonly Promise<void>[] = []
+  let position = rebuild.position
   let next = read(batchEvents, target)
-  while (true) {
-    options.signal?.throwIfAborted()
-    const events = await next
-    const last = events.at(-1)
-    if (last === undefined) break
-    const folding = session.transaction(async transaction => {
-      // What is lost in a crash is folded again anyway.
-      await transaction.execute('set local synchronous_commit = off')
-      await foldStretch(rebuild, transaction, events)
-    })
-    next = read(batchEvents, target)
-    next.catch(() => {})
-    await folding
-    rebuild.position = last.position
-    rebuild.events += events.length
-    options.onProgress?.({ events: rebuild.events, position: last.position, target })
+  try {
+    while (true) {
+      options.signal?.throwIfAborted()
+      const events = await next
+      const last = events.at(-1)
+      if (last === undefined) break
+      const now = startStages(stages, events, earlier)
+      next = read(batchEvents, target)
+      next.catch(() => {})
+      await Promise.all([now[0], ...earlier])
+      earlier = now
+      position = last.position
+      rebuild.events += events.length
+      options.onProgress?.({ events: rebuild.events, position, target })
+    }
+  } finally {
+    await Promise.allSettled(earlier)
   }
+  await Promise.all(earlier)
+  rebuild.position = position
 }
 
 /** The last stretch and the swap, while nobody else can write. False: some query held a table too long. */
@@ -153,19 +180,21 @@ const swap = async (rebuild: Rebuild): Promise<boolean> => {
     for (;;) {
       const events = await read(rebuild.batchEvents, checkpoint.position)
       if (events.length === 0) break
-      await foldStretch(rebuild, transaction, events)
+      await aimAtShadows(transaction)
+      await applyEvents(transaction, events, rebuild.chosen)
     }
     await aimAtShadows(transaction)
     await deletePurged(transaction, tables, checkpoint.purged_before)
   }
   try {
-    await session.transaction(async transaction => {
+    rebuild.position = await session.transaction(async transaction => {
       const checkpoint = await takeCheckpoint(transaction)
       if (checkpoint === undefined) throw new RebuildRefused('The read models were emptied meanwhile. Try again.')
       await fold(transaction, checkpoint)
-      if (checkpoint.position < rebuild.position) await advanceCheckpoint(transaction, rebuild.position)
-      else rebuild.position = checkpoint.position
+      const isAhead = checkpoint.position < rebuild.position
+      if (isAhead) await advanceCheckpoint(transaction, rebuild.position)
       await swapShadows(transaction, tables)
+      return isAhead ? rebuild.position : checkpoint.position
     })
     return true
   } catch (error) {
@@ -243,9 +272,21 @@ export const rebuild = async (
   const isAll = names === 'all'
   const chosen = isAll ? projections : withWhatTheyRead(names)
   const tables = chosen.flatMap(projection => projection.tables)
-  const session = await database.session()
+  const sessions = [await database.session()]
+  const [session] = sessions as [Session]
+  const messages = chosen.filter(({ name }) => name === 'message')
+  const others = chosen.filter(({ name }) => name !== 'message')
+  if (database.kind === 'postgres' && messages.length > 0) sessions.push(await database.session())
+  const [, ahead] = sessions
   const rebuilding: Rebuild = {
     session,
+    stages:
+      ahead === undefined
+        ? [{ session, projections: chosen }]
+        : [
+            { session: ahead, projections: messages },
+            { session, projections: others },
+          ],
     store,
     chosen,
     tables,
@@ -260,6 +301,6 @@ export const rebuild = async (
     const seconds = (performance.now() - startedMs) / 1_000
     return { events: rebuilding.events, seconds, tables, position: rebuilding.position }
   } finally {
-    await session.release()
+    for (const opened of sessions) await opened.release()
   }
 }

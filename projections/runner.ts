@@ -8,6 +8,7 @@ import type { EventStore, RecordedEvent } from '../eventstore/port.ts'
 import {
   advanceCheckpoint,
   doubtAbout,
+  isBeyondHead,
   loadCheckpoint,
   readModelsPosition,
   startOver,
@@ -22,6 +23,10 @@ import { schedulePurge } from './purge.ts'
 
 /** How often one who stands by asks whether it may work. */
 const standbyMs = 500
+/** And how often it looks at the checkpoint while somebody waits for a position. */
+const standbyWaitingMs = 50
+/** How long a log may end before the read models do until they are taken for those of another past. */
+const beyondHeadMs = 10_000
 /** Pauses between attempts while something is away. */
 const pauseMsMin = 100
 const pauseMsMax = 5_000
@@ -37,6 +42,8 @@ export interface RunnerOptions {
   /** False where another process folds: then only `position` and `passed` are of use. Default true. */
   readonly works?: boolean
   readonly nowMs?: () => number
+  /** How long a log may end before the read models do until they start over. Default: 0 on PGlite, else 10 s. */
+  readonly beyondHeadMsMax?: number
 }
 
 export interface RunnerLag {
@@ -88,141 +95,164 @@ const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
     signal.addEventListener('abort', end)
   })
 
-/** Starts folding, or standing by, or looking on. Resolves at once: what is away is waited for in the background. */
-export const startRunner = async (options: RunnerOptions): Promise<Runner> => {
-  const { store, database, logger, works = true, nowMs = Date.now } = options
-  const abort = new AbortController()
-  const { signal } = abort
-  const counters: RunnerCounters = { events: 0, batches: 0, failures: 0, applySeconds: 0 }
-  let feed: Feed | undefined
-  let inHand: readonly RecordedEvent[] = []
-  let isWorking = false
-  let suspectEvents = 0
-  const watch = createPositionWatch(() => feed?.hurry())
+class FoldingRunner implements Runner {
+  readonly counters: RunnerCounters = { events: 0, batches: 0, failures: 0, applySeconds: 0 }
+  isWorking = false
+  readonly #options: RunnerOptions
+  readonly #abort = new AbortController()
+  readonly #watch = createPositionWatch(() => this.#feed?.hurry())
+  readonly #running: Promise<void>
+  #feed: Feed | undefined
+  #inHand: readonly RecordedEvent[] = []
+  #suspectEvents = 0
 
-  /** One batch, in one transaction with the position. The checkpoint is taken first: see checkpoint.ts. */
-  const apply = async (session: Session, events: readonly RecordedEvent[], from: Position): Promise<Position> => {
-    const last = events.at(-1) as RecordedEvent
-    const startedMs = performance.now()
-    await session.transaction(async transaction => {
-      const checkpoint = await takeCheckpoint(transaction)
-      if (checkpoint?.position !== from || checkpoint.log_id !== store.logId)
-        throw new Overtaken('the checkpoint has moved')
-      await applyEvents(transaction, events)
-      await advanceCheckpoint(transaction, last.position)
-    })
-    counters.events += events.length
-    counters.batches++
-    counters.applySeconds += (performance.now() - startedMs) / 1_000
-    return last.position
+  constructor(options: RunnerOptions) {
+    this.#options = options
+    const { works = true, database } = options
+    this.#running = works ? this.#run() : Promise.resolve()
+    if (!works) this.#watch.poll(() => readModelsPosition(database))
+  }
+
+  position(): Position {
+    return this.#watch.position
+  }
+
+  passed(position: Position, timeoutMs: number): Promise<boolean> {
+    return this.#watch.passed(position, timeoutMs)
+  }
+
+  lag(): RunnerLag {
+    const { nowMs = Date.now } = this.#options
+    const oldestAt = (this.#inHand[0]?.data as { at?: Instant } | undefined)?.at ?? this.#feed?.oldestAt
+    return {
+      events: this.#inHand.length + (this.#feed?.length ?? 0),
+      seconds: oldestAt === undefined ? 0 : Math.max(0, (nowMs() - Date.parse(oldestAt)) / 1_000),
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.isWorking) {
+      const head = await this.#options.store.head().catch(() => this.#watch.position)
+      await this.#watch.passed(head, flushMsMax)
+    }
+    this.#abort.abort()
+    this.#feed?.stop()
+    await this.#running
+    this.#watch.stop()
+  }
+
+  async #run(): Promise<void> {
+    const { database, logger } = this.#options
+    const { signal } = this.#abort
+    let pauseMs = pauseMsMin
+    while (!signal.aborted) {
+      const applied = this.counters.batches
+      let session: Session | undefined
+      let purge: { stop: () => void } | undefined
+      try {
+        session = await database.session()
+        await this.#standBy(session)
+        purge = schedulePurge(database, logger)
+        await this.#lead(session)
+      } catch (error) {
+        if (!signal.aborted) this.#explain(error)
+      } finally {
+        this.isWorking = false
+        purge?.stop()
+        await session?.release().catch(() => {})
+      }
+      pauseMs = this.counters.batches > applied ? pauseMsMin : Math.min(pauseMs * 2, pauseMsMax)
+      await pause(pauseMs, signal)
+    }
+  }
+
+  async #standBy(session: Session): Promise<void> {
+    const { signal } = this.#abort
+    let isToldOf = false
+    while (!signal.aborted) {
+      const [answer] = await session.query<{ leads: boolean }>(tryLead)
+      if (answer?.leads === true) return
+      if (!isToldOf) this.#options.logger.info('read models: another process keeps them current, standing by')
+      isToldOf = true
+      this.#watch.advance(await readModelsPosition(session))
+      await pause(this.#watch.waiting > 0 ? standbyWaitingMs : standbyMs, signal)
+    }
+  }
+
+  /** Works until something fails or the signal aborts. */
+  async #lead(session: Session): Promise<void> {
+    const { store, logger } = this.#options
+    let position = await this.#prepare(session)
+    this.#feed?.stop()
+    const feed = startFeed(store, position)
+    this.#feed = feed
+    this.#watch.advance(position)
+    this.isWorking = true
+    logger.info({ position }, 'read models are being kept current')
+    while (!this.#abort.signal.aborted) {
+      if (this.#watch.waiting > 0) feed.hurry()
+      this.#inHand = await feed.take(this.#suspectEvents > 0 ? 1 : batchEventsMax)
+      if (this.#inHand.length === 0) return
+      position = await this.#apply(session, this.#inHand, position)
+      this.#suspectEvents = Math.max(0, this.#suspectEvents - 1)
+      this.#inHand = []
+      this.#watch.advance(position)
+    }
   }
 
   /** Where to go on; starts over when the rows are not of this log. */
-  const prepare = async (session: Session): Promise<Position> => {
-    const log = { logId: store.logId, head: await store.head() }
-    const doubt = doubtAbout(await loadCheckpoint(session), log)
-    if (doubt !== undefined) {
+  async #prepare(session: Session): Promise<Position> {
+    const { store, database, logger, beyondHeadMsMax = database.kind === 'pglite' ? 0 : beyondHeadMs } = this.#options
+    const untilMs = performance.now() + beyondHeadMsMax
+    while (!this.#abort.signal.aborted) {
+      // The checkpoint before the head: the other way round the log may have grown between.
+      const checkpoint = await loadCheckpoint(session)
+      const doubt = doubtAbout(checkpoint, { logId: store.logId, head: await store.head() })
+      if (doubt === undefined) break
+      // A node of a cluster that is behind the others says so for a moment; all else is certain.
+      if (isBeyondHead(checkpoint, store.logId) && performance.now() < untilMs) {
+        logger.warn({ reason: doubt }, 'read models seem to be ahead of the log: looking again')
+        await pause(pauseMsMin, this.#abort.signal)
+        continue
+      }
       logger.info({ reason: doubt, logId: store.logId }, 'read models start over: folding the whole log')
       await session.transaction(transaction => startOver(transaction, store.logId))
     }
     return readModelsPosition(session)
   }
 
-  /** Works until something fails or the signal aborts. */
-  const lead = async (session: Session): Promise<void> => {
-    let position = await prepare(session)
-    feed?.stop()
-    feed = startFeed(store, position)
-    watch.advance(position)
-    isWorking = true
-    logger.info({ position }, 'read models are being kept current')
-    while (!signal.aborted) {
-      if (watch.waiting > 0) feed.hurry()
-      inHand = await feed.take(suspectEvents > 0 ? 1 : batchEventsMax)
-      if (inHand.length === 0) return
-      position = await apply(session, inHand, position)
-      suspectEvents = Math.max(0, suspectEvents - 1)
-      inHand = []
-      watch.advance(position)
-    }
+  /** One batch, in one transaction with the position. The checkpoint is taken first: see checkpoint.ts. */
+  async #apply(session: Session, events: readonly RecordedEvent[], from: Position): Promise<Position> {
+    const { logId } = this.#options.store
+    const last = events.at(-1) as RecordedEvent
+    const startedMs = performance.now()
+    await session.transaction(async transaction => {
+      const checkpoint = await takeCheckpoint(transaction)
+      if (checkpoint?.position !== from || checkpoint.log_id !== logId) throw new Overtaken('the checkpoint has moved')
+      await applyEvents(transaction, events)
+      await advanceCheckpoint(transaction, last.position)
+    })
+    this.counters.events += events.length
+    this.counters.batches++
+    this.counters.applySeconds += (performance.now() - startedMs) / 1_000
+    return last.position
   }
 
-  const standBy = async (session: Session): Promise<void> => {
-    let isToldOf = false
-    while (!signal.aborted) {
-      const [answer] = await session.query<{ leads: boolean }>(tryLead)
-      if (answer?.leads === true) return
-      if (!isToldOf) logger.info('read models: another process keeps them current, standing by')
-      isToldOf = true
-      watch.advance(await readModelsPosition(session))
-      await pause(watch.waiting > 0 ? standbyMs / 10 : standbyMs, signal)
-    }
-  }
-
-  const explain = (error: unknown): void => {
-    counters.failures++
-    const [first] = inHand
+  #explain(error: unknown): void {
+    const { logger } = this.#options
+    this.counters.failures++
+    const [first] = this.#inHand
     if (isAway(error) || error instanceof Overtaken || first === undefined) {
       logger.warn({ err: error }, 'read models: interrupted, trying again')
       return
     }
     const { position, type } = first
-    if (inHand.length === 1) logger.error({ err: error, position, type }, 'read models: an event cannot be folded')
-    else
-      logger.error({ err: error, position, events: inHand.length }, 'read models: a batch failed, going event by event')
-    suspectEvents = suspectEventsMax
-  }
-
-  const run = async (): Promise<void> => {
-    let pauseMs = pauseMsMin
-    while (!signal.aborted) {
-      const applied = counters.batches
-      let session: Session | undefined
-      let purge: { stop: () => void } | undefined
-      try {
-        session = await database.session()
-        await standBy(session)
-        purge = schedulePurge(database, logger)
-        await lead(session)
-      } catch (error) {
-        if (!signal.aborted) explain(error)
-      } finally {
-        isWorking = false
-        purge?.stop()
-        await session?.release().catch(() => {})
-      }
-      pauseMs = counters.batches > applied ? pauseMsMin : Math.min(pauseMs * 2, pauseMsMax)
-      await pause(pauseMs, signal)
-    }
-  }
-
-  const running = works ? run() : Promise.resolve()
-  if (!works) watch.poll(() => readModelsPosition(database))
-
-  const lag = (): RunnerLag => {
-    const oldestAt = (inHand[0]?.data as { at?: Instant } | undefined)?.at ?? feed?.oldestAt
-    return {
-      events: inHand.length + (feed?.length ?? 0),
-      seconds: oldestAt === undefined ? 0 : Math.max(0, (nowMs() - Date.parse(oldestAt)) / 1_000),
-    }
-  }
-
-  const stop = async (): Promise<void> => {
-    if (works && isWorking) await watch.passed(await store.head().catch(() => watch.position), flushMsMax)
-    abort.abort()
-    feed?.stop()
-    await running
-    watch.stop()
-  }
-
-  return {
-    position: () => watch.position,
-    lag,
-    passed: (position, timeoutMs) => watch.passed(position, timeoutMs),
-    get isWorking() {
-      return isWorking
-    },
-    counters,
-    stop,
+    const events = this.#inHand.length
+    if (events === 1) logger.error({ err: error, position, type }, 'read models: an event cannot be folded')
+    else logger.error({ err: error, position, events }, 'read models: a batch failed, going event by event')
+    this.#suspectEvents = suspectEventsMax
   }
 }
+
+/** Starts folding, or standing by, or looking on. Resolves at once: what is away is waited for in the background. */
+export const startRunner = async (options: RunnerOptions): Promise<Runner> => new FoldingRunner(options)

@@ -93,24 +93,30 @@ const changedMessages = `select n.seq, n.wire, true as is_offline from (
 
 const jsonOf = (rows: string, order = ''): string => `(select json_agg(t${order}) from (${rows}) t)::text`
 
-/** One statement; $2 is the time from which messages roam, or the position since which rows changed. */
-const syncStatement = (name: string, since: boolean): Statement => {
-  const changed = (condition: string) => (since ? `and (${condition})` : '')
-  return statement(
-    name,
-    `with views as materialized (
+const ifSince = (since: boolean, condition: string): string => (since ? `and (${condition})` : '')
+
+/** The user's conversations, those in the list (that changed), and the messages of the most recent of these. */
+const viewsOf = (since: boolean): string =>
+  `with views as materialized (
        select ${viewColumns}, i.user_id, i.peer_id, i.group_id, i.from_seq, i.to_seq, i.earlier_to_seq,
          i.position as own_position, greatest(i.position, c.position) as position
        from ${viewFrom} where i.user_id = $1
      ), listed as materialized (
        select v.*, m.wire as last_message from views v left join message m
          on m.conversation_id = v.conversation_id and m.seq = v.visible_seq and v.visible_seq > v.cleared_seq
-       where v.visible_seq > v.deleted_seq ${changed('v.position >= $2')}
+       where v.visible_seq > v.deleted_seq ${ifSince(since, 'v.position >= $2')}
      ), messages as materialized (
        select i.visible_at, i.conversation_id, n.* from (
          select * from listed order by visible_at desc, conversation_id limit ${syncConversationsMax}) i
        cross join lateral (${since ? changedMessages : wholeMessages}) n
-     )
+     )`
+
+/** One statement; $2 is the time from which messages roam, or the position since which rows changed. */
+const syncStatement = (name: string, since: boolean): Statement => {
+  const changed = (condition: string) => ifSince(since, condition)
+  return statement(
+    name,
+    `${viewsOf(since)}
      select c.position, ${since ? 'coalesce(c.purged_position >= $2, false)' : 'false'} as too_old,
        array(select m.group_id from member m where m.user_id = $1 and m.removed_at is null order by 1) as group_ids,
        ${jsonOf(
@@ -187,11 +193,11 @@ const rowsOf = <Row>(json: string | null, instants: readonly (keyof Row & string
 
 const linesOf = (text: string | null): readonly string[] => (text === null ? [] : text.split('\n'))
 
-const viewsOf = (json: string | null) => rowsOf<ConversationView>(json, ['pinned_at', 'visible_at'])
+const viewsIn = (json: string | null) => rowsOf<ConversationView>(json, ['pinned_at', 'visible_at'])
 
 const conversationTexts = (result: SyncResult): readonly string[] => {
   const messages = linesOf(result.last_messages)
-  return viewsOf(result.conversations).map((view, index) => {
+  return viewsIn(result.conversations).map((view, index) => {
     const wire = messages[index]
     return conversationTextFrom(view, wire === undefined || wire === 'null' ? null : wire)
   })
@@ -291,7 +297,7 @@ export const syncOf = async (
     tooOld: false,
     collections: collectionsOf(result),
     groupIds: result.group_ids,
-    hidden: viewsOf(result.hidden).map(conversationRowFrom),
+    hidden: viewsIn(result.hidden).map(conversationRowFrom),
     lastSeen: rowsOf<{ group_id: GroupId; visible_seq: number }>(result.last_seen, []).map(row => ({
       groupId: row.group_id,
       lastSeq: row.visible_seq,

@@ -57,7 +57,7 @@ describe.each(databaseKinds)('the runner on %s', kind => {
       listener()
     }
     const logger = pino({ level: 'debug' }, { write: line })
-    const runner = await startRunner({ store, database, logger, ...options })
+    const runner = await startRunner({ store, database, logger, beyondHeadMsMax: 200, ...options })
     running.push(runner)
     return runner
   }
@@ -201,6 +201,19 @@ describe.each(databaseKinds)('the runner on %s', kind => {
     expect(await loadCheckpoint(database)).toMatchObject({ log_id: logId, position: events[99]?.position })
     expect(lines.map(line => line.msg).filter(text => text.includes('start over')).length).toBe(1)
     expect(await allRows(database)).toEqual(await rowsOf(events.slice(0, 100)))
+  })
+
+  test('does not start over on a log whose end is only told late', async () => {
+    const { events } = bigLedger()
+    await fold(database, events.slice(0, 300))
+    const log = givenLog(testLogId, events.slice(0, 100))
+    const runner = await start(log, { beyondHeadMsMax: waitMs })
+    await told('looking again')
+    log.add(events.slice(100, 400))
+    await caughtUp(runner, log)
+    expect(lines.filter(line => line.msg.includes('start over'))).toEqual([])
+    await runner.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events.slice(0, 400)))
   })
 
   test('starts over on rows of another version', async () => {
