@@ -8,6 +8,10 @@ const digits = Uint8Array.from(hex, digit => digit.charCodeAt(0))
 const quote = 0x22
 const letter = { colon: 0x3a, m: 0x6d, o: 0x6f, p: 0x70, r: 0x72, s: 0x73, u: 0x75, y: 0x79 }
 const fromField = Buffer.from('"from":"')
+/** A slot is one character of a frame's id, from `0` on. */
+const firstSlotCode = 48
+/** Messages that one sender can have in flight. */
+export const slotsMax = 40
 const idPlaceholder = '00000000-0000-7000-8000-000000000000'
 
 /** What all senders of the process count together. */
@@ -100,7 +104,7 @@ export class Sender {
     return this.#cursor
   }
 
-  /** @param slots messages in flight, at most 10 */
+  /** @param slots messages in flight, at most slotsMax */
   start(slots: number, closedLoop: boolean): void {
     this.#sentAtMs = new Float64Array(slots)
     this.#freeSlots = Array.from({ length: slots }, (_, slot) => slot)
@@ -134,7 +138,7 @@ export class Sender {
     for (let index = 0; index < count; index++) {
       const slot = this.#freeSlots.pop() as number
       this.#sentAtMs[slot] = nowMs
-      this.#frames[index * length + this.#slotAt] = 48 + slot
+      this.#frames[index * length + this.#slotAt] = firstSlotCode + slot
       this.#writeId(index * length + this.#idAt, unixMs)
     }
     this.inFlight += count
@@ -173,8 +177,8 @@ export class Sender {
   }
 
   #onReply(bytes: Buffer, start: number, end: number): void {
-    const slot = (bytes[start + 7] as number) - 48
-    if (slot < 0 || slot > 9) {
+    const slot = (bytes[start + 7] as number) - firstSlotCode
+    if (slot < 0 || slot >= slotsMax) {
       if (bytes.toString('latin1', start, end).includes('"error"')) this.#fail(bytes.toString('utf8', start, end))
       return
     }

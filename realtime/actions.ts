@@ -35,6 +35,16 @@ export type Action =
   /** A recall in a group, for those who are out of it and saw the message: it must not live on with them. */
   | { readonly do: 'recall'; readonly topic: Topic; readonly seq: number; readonly frame: string }
   | { readonly do: 'hide'; readonly userId: UserId; readonly row: ConversationRow }
+  /** One or the other, by whether the user can see anything newer than `seq` in the conversation of the topic. */
+  | {
+      readonly do: 'either'
+      readonly userId: UserId
+      readonly topic: Topic
+      readonly seq: number
+      readonly headSeq: number
+      readonly newer: readonly Action[]
+      readonly nothingNewer: readonly Action[]
+    }
   /** What the user set meanwhile, for a hidden conversation to come back with. */
   | {
       readonly do: 'marks'

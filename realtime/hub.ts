@@ -7,17 +7,10 @@ import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
 import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
-import {
-  type CloseName,
-  type CursorPrefix,
-  groupTopic,
-  isGroupTopic,
-  putFrame,
-  type Topic,
-  userTopic,
-} from './protocol.ts'
+import { type CloseName, type CursorPrefix, groupTopic, putFrame, type Topic, userTopic } from './protocol.ts'
 import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
 import { needsOf, route } from './router.ts'
+import { chosen, hearsOfRecall, lastSeqAfter } from './standing.ts'
 
 /** What the hub needs of a device's socket. */
 export interface LiveSocket {
@@ -85,17 +78,6 @@ const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(
 /** The row of a hidden conversation, as it is when a message brings it back. */
 export const revealFrame = (row: ConversationRow, seq: number, cursor: string): string =>
   putFrame(cursor, 'conversations', conversationRowText({ ...row, lastSeq: seq - 1 }, null))
-
-/** The newest message seen of a group after joining or leaving it, unless another is known; undefined for other topics. */
-export const lastSeqAfter = (action: Extract<Action, { do: 'join' | 'leave' }>): number | undefined =>
-  action.do === 'leave' ? action.lastSeq : isGroupTopic(action.topic) ? 0 : undefined
-
-/** Whether one hears of a recall although the group's frames no longer come. */
-export const hearsOfRecall = (
-  { topic, seq }: Extract<Action, { do: 'recall' }>,
-  topics: ReadonlySet<Topic>,
-  lastSeen: ReadonlyMap<Topic, number>,
-): boolean => !topics.has(topic) && seq <= (lastSeen.get(topic) ?? 0)
 
 /** The topics of a user at `position`, from those after the entries: joins and leaves undone. */
 export const topicsBefore = (topics: Iterable<Topic>, userId: UserId, entries: readonly RingEntry[]): Set<Topic> => {
@@ -195,12 +177,15 @@ export const createHub = (dependencies: HubDependencies): Hub => {
 
   const recalls = (action: Extract<Action, { do: 'recall' }>): Action[] =>
     [...(formers.get(action.topic) ?? [])]
-      .filter(user => hearsOfRecall(action, user.topics, user.lastSeen))
+      .filter(user => hearsOfRecall(action, user))
       .map(user => ({ do: 'publish', topic: userTopic(user.userId), frame: action.frame }) as const)
 
-  const beside = (action: Action): Action[] => {
+  /** What an action comes to for the users followed here; the others' part is settled when they come. */
+  const settled = (action: Action): readonly Action[] => {
     if (action.do === 'message' && hiddenBy.size > 0) return [...reveals(action), action]
-    return action.do === 'recall' ? [...recalls(action), action] : [action]
+    if (action.do === 'recall') return [...recalls(action), action]
+    const user = action.do === 'either' ? users.get(action.userId) : undefined
+    return action.do === 'either' && user !== undefined ? chosen(action, user) : [action]
   }
 
   const perform = (action: Action) => {
@@ -211,6 +196,7 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         for (const topic of action.topics) publish(topic, action.frame)
         return
       case 'recall':
+      case 'either':
         return
       case 'join':
       case 'leave': {
@@ -249,8 +235,8 @@ export const createHub = (dependencies: HubDependencies): Hub => {
 
   const routeOne = (event: RecordedEvent, facts: RouteFacts) => {
     const routed = route(event, facts)
-    const isPlain = hiddenBy.size === 0 && (formers.size === 0 || event.type === 'MessageSent')
-    const actions = isPlain ? routed : routed.flatMap(beside)
+    const isPlain = hiddenBy.size === 0 && event.type === 'MessageSent'
+    const actions = isPlain ? routed : routed.flatMap(settled)
     ring.push(event.position, actions)
     for (const action of actions) perform(action)
   }

@@ -55,7 +55,10 @@ const topicsOfAction = (action: Action): readonly Topic[] => {
   }
 }
 
-const bytesOfAction = (action: Action): number => ('frame' in action ? action.frame.length + 50 : 100)
+const bytesOfAction = (action: Action): number => {
+  if (action.do !== 'either') return 'frame' in action ? action.frame.length + 50 : 100
+  return [...action.newer, ...action.nothingNewer].reduce((bytes, one) => bytes + bytesOfAction(one), 100)
+}
 
 /** First index at or after `first` whose position is not below `position`. */
 const lowerBound = (items: readonly RingEntry[], first: number, position: Position): number => {

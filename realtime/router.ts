@@ -4,7 +4,7 @@
 import type { MessageSent } from '../domain/conversation/events.ts'
 import type { DomainEvent } from '../domain/decider.ts'
 import { type EventType, isEventType } from '../domain/events.ts'
-import { type Group, roleIn } from '../domain/group/group.ts'
+import type { Group } from '../domain/group/group.ts'
 import {
   type ConversationId,
   conversationParts,
@@ -257,25 +257,32 @@ const patchMarks = (
 /** Up to where the user has nothing unread. */
 const readSeqOf = ({ readSeq, clearedSeq }: InboxMarks): number => Math.max(readSeq, clearedSeq)
 
-const headNeeds = ({ conversationId }: { conversationId: ConversationId }): readonly Need[] => {
-  const parts = conversationParts(conversationId)
-  const head = { what: 'head', conversationId } as const
-  return parts?.kind === 'group' ? [head, { what: 'group', groupId: parts.groupId }] : [head]
-}
+const headNeeds = ({ conversationId }: { conversationId: ConversationId }): readonly Need[] => [
+  { what: 'head', conversationId },
+]
 
-/** Whether the user can see anything newer than a mark set on the newest message they saw: a former member cannot. */
-const seesAfter = ({ userId, conversationId }: InboxEvent['data'], seq: number, facts: RouteFacts): boolean => {
+/** A user's own topic stands for a P2P conversation: both always take part in it. */
+const topicFor = ({ userId, conversationId }: InboxEvent['data']): Topic => {
   const parts = conversationParts(conversationId)
-  const takesPart = parts?.kind !== 'group' || roleIn(facts.group(parts.groupId), userId) !== null
-  return takesPart && facts.head(conversationId).seq > seq
+  return parts?.kind === 'group' ? groupTopic(parts.groupId) : userTopic(userId)
 }
 
 const conversationCleared: Route<'ConversationCleared'> = {
   needs: headNeeds,
   actions: ({ data }, facts, cursor) => {
     const { clearedSeq } = data.marks
-    const lastMessage = seesAfter(data, clearedSeq, facts) ? undefined : { lastMessage: null }
-    return patchMarks(data, { clearedSeq, readSeq: readSeqOf(data.marks), ...lastMessage }, cursor)
+    const set = { clearedSeq, readSeq: readSeqOf(data.marks) }
+    return [
+      {
+        do: 'either',
+        userId: data.userId,
+        topic: topicFor(data),
+        seq: clearedSeq,
+        headSeq: facts.head(data.conversationId).seq,
+        newer: patchMarks(data, set, cursor),
+        nothingNewer: patchMarks(data, { ...set, lastMessage: null }, cursor),
+      },
+    ]
   },
 }
 
@@ -283,17 +290,25 @@ const conversationDeleted: Route<'ConversationDeleted'> = {
   needs: headNeeds,
   actions: ({ data }, facts, cursor) => {
     const { userId, conversationId, marks } = data
-    const { clearedSeq } = marks
+    const { clearedSeq, deletedSeq } = marks
     const readSeq = readSeqOf(marks)
-    // A message came between the decision and the event: the conversation is back at once.
-    if (seesAfter(data, marks.deletedSeq, facts)) {
-      return patchMarks(data, { readSeq, clearedSeq, pinnedAt: null }, cursor)
-    }
     const kind = conversationParts(conversationId)?.kind ?? 'p2p'
-    const { seq } = facts.head(conversationId)
+    const { seq: headSeq } = facts.head(conversationId)
+    const row = { ...newConversationRow(conversationId, kind, headSeq), readSeq, clearedSeq }
     return [
-      publish(userTopic(userId), removeFrame(cursor, 'conversations', conversationId)),
-      { do: 'hide', userId, row: { ...newConversationRow(conversationId, kind, seq), readSeq, clearedSeq } },
+      {
+        do: 'either',
+        userId,
+        topic: topicFor(data),
+        seq: deletedSeq,
+        headSeq,
+        // A message came between the decision and the event: the conversation is back at once.
+        newer: patchMarks(data, { readSeq, clearedSeq, pinnedAt: null }, cursor),
+        nothingNewer: [
+          publish(userTopic(userId), removeFrame(cursor, 'conversations', conversationId)),
+          { do: 'hide', userId, row },
+        ],
+      },
     ]
   },
 }

@@ -3,18 +3,11 @@
 
 import type { GroupId, Position, UserId } from '../domain/ids.ts'
 import type { Collection, ConversationRow, OpenCollection } from '../domain/rows.ts'
-import { hiddenWith } from './actions.ts'
-import {
-  type FollowedUser,
-  type Hub,
-  hearsOfRecall,
-  initialTopics,
-  lastSeqAfter,
-  revealFrame,
-  topicsBefore,
-} from './hub.ts'
+import { type Action, hiddenWith } from './actions.ts'
+import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore } from './hub.ts'
 import { type CursorPrefix, groupTopic, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
 import type { RingEntry } from './ring.ts'
+import { chosen, hearsOfRecall, lastSeqAfter, type Standing } from './standing.ts'
 
 /** Rows of one collection: JSON texts of what is there, ids of what is gone. */
 export interface SyncCollection {
@@ -143,22 +136,22 @@ export const replaySnapshot = (hub: Hub, userId: UserId, snapshot: SyncSnapshot)
 }
 
 /** What one user gets at a place in the log; walking the ring's entries moves it on. */
-interface Standing {
+interface MovingStanding extends Standing {
   readonly topics: Set<Topic>
   readonly hidden: Map<string, ConversationRow>
   readonly lastSeen: Map<Topic, number>
 }
 
-const standingAt = (userId: UserId, { groupIds, hidden, lastSeen }: SyncSnapshot): Standing => ({
+const standingAt = (userId: UserId, { groupIds, hidden, lastSeen }: SyncSnapshot): MovingStanding => ({
   topics: new Set(initialTopics(userId, groupIds)),
   hidden: new Map(hidden.map(row => [row.conversationId, row])),
   lastSeen: new Map(lastSeen.map(({ groupId, lastSeq }) => [groupTopic(groupId), lastSeq])),
 })
 
 /** Follows a user from a snapshot: topics and hidden conversations as the ring's later events leave them. */
-const followAfter = (hub: Hub, userId: UserId, after: Position, standing: Standing): FollowedUser => {
+const followAfter = (hub: Hub, userId: UserId, after: Position, standing: MovingStanding): FollowedUser => {
   for (const entry of entriesOf(hub, userId, after, standing)) {
-    if (entry.position > after) walk(entry, userId, standing, () => {})
+    if (entry.position > after) walk(entry.actions, userId, standing, () => {})
   }
   return hub.follow(userId, standing.topics, standing.hidden.values(), standing.lastSeen)
 }
@@ -174,14 +167,15 @@ const entriesOf = (hub: Hub, userId: UserId, from: Position, standing: Standing)
   return hub.ring.entriesFrom(from, all)
 }
 
-/** Takes one entry for one user: frames to send, topics joined and left, conversations hidden and back. */
+/** Takes an entry's actions for one user: frames to send, topics joined and left, conversations hidden and back. */
 const walk = (
-  entry: RingEntry,
+  actions: readonly Action[],
   userId: UserId,
-  { topics, hidden, lastSeen }: Standing,
+  standing: MovingStanding,
   send: (frame: string) => void,
 ): void => {
-  for (const action of entry.actions) {
+  const { topics, hidden, lastSeen } = standing
+  for (const action of actions) {
     switch (action.do) {
       case 'publish':
         if (topics.has(action.topic)) send(action.frame)
@@ -198,7 +192,10 @@ const walk = (
         break
       }
       case 'recall':
-        if (hearsOfRecall(action, topics, lastSeen)) send(action.frame)
+        if (hearsOfRecall(action, standing)) send(action.frame)
+        break
+      case 'either':
+        if (action.userId === userId) walk(chosen(action, standing), userId, standing, send)
         break
       case 'join':
       case 'leave': {
@@ -225,7 +222,13 @@ const walk = (
 }
 
 /** @param after the position whose own entry is not to be replayed */
-const replayFrom = (hub: Hub, user: FollowedUser, from: Position, standing: Standing, after?: Position): Replay => {
+const replayFrom = (
+  hub: Hub,
+  user: FollowedUser,
+  from: Position,
+  standing: MovingStanding,
+  after?: Position,
+): Replay => {
   let doneIndex = -1
   /** Everything up to here was walked; undefined before the first call. */
   let walkedTo = after
@@ -238,7 +241,7 @@ const replayFrom = (hub: Hub, user: FollowedUser, from: Position, standing: Stan
       const frames: string[] = []
       for (const entry of entriesOf(hub, user.userId, walkedTo ?? from, standing)) {
         if (entry.index <= doneIndex || (after !== undefined && entry.position <= after)) continue
-        walk(entry, user.userId, standing, frame => frames.push(frame))
+        walk(entry.actions, user.userId, standing, frame => frames.push(frame))
         doneIndex = entry.index
       }
       walkedTo = hub.position

@@ -44,7 +44,13 @@ const cpuOf = async (settings: BenchSettings, variant: string, fill: Fill): Prom
       const { value, cpu, repeated } = await stage.measure(() => stage.load.call('pace', args))
       mustBeClean(value)
       const figure = ((cpu.server + cpu.postgres - idleCpu) * 1e6) / (value.acks / value.seconds)
-      return { figure, p50Ms: value.p50Ms, p99Ms: value.p99Ms, cpu, also: { idleCpu, repeated } }
+      return {
+        figure,
+        p50Ms: value.p50Ms,
+        p99Ms: value.p99Ms,
+        cpu,
+        also: { idleCpu, skipped: value.skipped ?? 0, repeated },
+      }
     })
   } finally {
     await stage.end()

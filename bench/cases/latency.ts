@@ -34,7 +34,13 @@ export const latencyCase: Case = {
           p99Ms: value.p99Ms,
           cpu,
           residentMb: megabytes(stage.residentBytes()),
-          also: { maxMs: value.maxMs, loadBehindMs: value.behindMs, sent: value.acks / value.seconds, repeated },
+          also: {
+            maxMs: value.maxMs,
+            loadBehindMs: value.behindMs,
+            sent: value.acks / value.seconds,
+            skipped: value.skipped ?? 0,
+            repeated,
+          },
         }
       })
       const p99 = {

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { limits } from '../../domain/limits.ts'
 import { expectOk, signUp, testPassword } from '../support/device.ts'
+import { whenReadable } from '../support/quiet.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 const slowMsMax = 300_000
@@ -55,7 +56,8 @@ describe('signing up', () => {
       position: expect.stringMatching(position),
     })
     const token = session.body.accessToken
-    const me = await ask('GET', `/v1/users/me?after=${session.body.position}`, { token })
+    await whenReadable(ask, token, session.body.position)
+    const me = await ask('GET', '/v1/users/me', { token })
     expect(me.body).toEqual({
       userId: made.body.userId,
       userName: 'ada.lovelace',
@@ -75,7 +77,8 @@ describe('signing up', () => {
       await ask('POST', '/v1/accounts', { body: { ...named, code, name: 'Bob' } }),
     )
     const other = await service.person('other')
-    const seen = await ask('GET', `/v1/users/${userId}?after=${at}`, { token: other.token })
+    await whenReadable(ask, other.token, at)
+    const seen = await ask('GET', `/v1/users/${userId}`, { token: other.token })
     expect(seen.body).toEqual({ userId, name: 'Bob' })
     const list = await ask('GET', `/v1/users?ids=${userId},nobody,me`, { token: other.token })
     expect(list.body.items).toHaveLength(2)

@@ -3,7 +3,7 @@
 
 import { groupConversationId, p2pConversationId } from '../../domain/ids.ts'
 import { expectOk, type SignedIn } from '../support/device.ts'
-import { whenToldOf } from '../support/quiet.ts'
+import { whenReadable, whenToldOf } from '../support/quiet.ts'
 import type { Person, TestService } from '../support/service.ts'
 
 /** How one stands to the group, and to its member. */
@@ -85,7 +85,7 @@ const setStage = async (service: TestService, people: Stage['people'], others: O
   const p2p = between(owner, member)
   const p2pSeq = await say(service, member, p2p)
   const told = await whenToldOf(service.store, kick.position)
-  await ask(service, owner, 'GET', `/v1/users/me?after=${told}`)
+  await whenReadable(service.api, owner.token, told)
   return { people, ...others, groupId, conversationId, p2p, earlySeq, lateSeq, p2pSeq }
 }
 

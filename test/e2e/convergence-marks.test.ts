@@ -163,7 +163,7 @@ describe('a recall', () => {
     expect(live.state.messagesOf(conversationId).some(({ seq }) => seq === 5)).toBe(false)
     const { position } = await ada.do('recallMessage', { conversationId, seq: 5 })
     await live.whenPassed(position)
-    await bob.get(`/v1/users/me?after=${position}`)
+    await bob.readable(position)
     // One whose rows are of the recall already, and one that has just heard of it: both stop at this very event.
     const late = await service.connect(bob.spare)
     for (const device of [live, late]) {

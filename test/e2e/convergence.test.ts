@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RecordedEvent } from '../../eventstore/port.ts'
 import { rebuild } from '../../projections/rebuild.ts'
+import { whenReadable } from '../support/quiet.ts'
 import { commandSequence, together } from '../support/random-commands.ts'
 import { RandomPeople } from '../support/random-people.ts'
 import { allRows, empty, fold, openTestDatabase } from '../support/read-models.ts'
@@ -56,8 +57,7 @@ describe('whatever people do', () => {
   }, async () => {
     const events = await wholeLog()
     const { token } = nobody
-    const current = await service.api('GET', `/v1/users/me?after=${events.at(-1)?.position}`, { token })
-    expect(current.status).toBe(200)
+    await whenReadable(service.api, token, String(events.at(-1)?.position))
     const rows = await allRows(service.database)
     const folded = await openTestDatabase('pglite')
     try {

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { DeviceClosed, expectOk } from '../support/device.ts'
+import { whenReadable } from '../support/quiet.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
 const slowMsMax = 300_000
@@ -35,7 +36,8 @@ describe('signing in', () => {
       openedAt: expect.stringMatching(instant),
     }
     expect(first.replica.get('sessions')?.get(phone.sessionId)).toEqual(row)
-    const listed = await service.api('GET', `/v1/sessions?after=${phone.position}`, { token: ada.token })
+    await whenReadable(service.api, ada.token, phone.position)
+    const listed = await service.api('GET', '/v1/sessions', { token: ada.token })
     expect(listed.body).toMatchObject({ next: null, items: [{ sessionId: ada.session.sessionId }, row] })
 
     const old = await service.connect(phone)

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { divergence, wholeHistory } from '../support/convergence.ts'
 import { connectDevice, createApi, type Device, expectOk, newMessageId, signIn, signUp } from '../support/device.ts'
+import { whenReadable } from '../support/quiet.ts'
 import type { Replica, Row } from '../support/replica.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
 
@@ -116,7 +117,7 @@ afterAll(async () => {
 
 const historyAfter = async (position: string): Promise<Row[]> => {
   const get = async (path: string) => expectOk(await ask('GET', path, { token: ada.session.accessToken }))
-  await get(`/v1/users/me?after=${position}`)
+  await whenReadable(ask, ada.session.accessToken, position)
   return wholeHistory(get, conversationId)
 }
 
@@ -168,7 +169,7 @@ describe('after a server was killed', () => {
     ] as const) {
       const { position } = await device.command('blockUser', { userId: other.userId })
       await device.whenPassed(position)
-      expectOk(await ask('GET', `/v1/users/me?after=${position}`, { token: user.session.accessToken }))
+      await whenReadable(ask, user.session.accessToken, position)
       await device.waitFor(({ settled }) => settled)
       const viewer = { userId: user.userId, token: user.session.accessToken, spare: user.spare }
       expect(await divergence({ api: ask, connect } as never, viewer, [{ name: 'resumed', device }])).toEqual([])

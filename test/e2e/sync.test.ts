@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readModelsVersion } from '../../projections/schema.ts'
 import { connectDevice } from '../support/device.ts'
+import { whenReadable } from '../support/quiet.ts'
 import { encodeFrame, openRawSocket, type RawSocket } from '../support/raw-socket.ts'
 import type { ServerFrame } from '../support/replica.ts'
 import { between, type Player, type Scene, setScene } from '../support/scene.ts'
@@ -131,7 +132,7 @@ describe('a hello', () => {
     ['that is none', () => '../x'],
   ])('with a cursor %s starts over', async (_what, cursorOf) => {
     const ada = await service.person('ada')
-    await service.api('GET', `/v1/users/me?after=${ada.session.position}`, { token: ada.token })
+    await whenReadable(service.api, ada.token, ada.session.position)
     const { socket, hello, rows } = await greeting(ada.token, cursorOf())
     expect(hello.ok).toMatchObject({ reset: true })
     expect(rows).toMatchObject([{ op: 'rows', collection: 'sessions', items: [{ deviceId: 'device-1' }] }])

@@ -1,54 +1,35 @@
 // Owns what two whole servers on one event log and one read database must do as if they were one: numbers without holes, no
 // message twice, everybody hears everything, an ended device is ended everywhere, and one of them may die at any moment.
 
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { divergence } from '../support/convergence.ts'
-import {
-  type ConnectOptions,
-  connectDevice,
-  createApi,
-  type Device,
-  expectOk,
-  newMessageId,
-  type SignedIn,
-  signIn,
-  signUp,
-} from '../support/device.ts'
-import { postgresBinaries, startPostgres, type TestPostgres } from '../support/postgres.ts'
-import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
-import { StandIn } from '../support/stand-in-process.ts'
+import { createApi, type Device, expectOk, newMessageId, type SignedIn, signIn, signUp } from '../support/device.ts'
+import { postgresBinaries } from '../support/postgres.ts'
+import { whenReadable } from '../support/quiet.ts'
+import { commandSequence, together } from '../support/random-commands.ts'
+import { RandomPeople } from '../support/random-people.ts'
+import { connectTo, type Node, startNode, TwoNodes } from '../support/two-nodes.ts'
+
+const seed = Number(process.env.CONVERGENCE_SEED ?? Date.now() % 2 ** 31)
+const numRuns = Number(process.env.CONVERGENCE_RUNS ?? 2)
+const commandsMost = Number(process.env.CONVERGENCE_COMMANDS ?? 120)
 
 const slowMsMax = 300_000
 
 // Only where Postgres is not installed: two processes cannot share the embedded database.
 const describeWithPostgres = describe.skipIf(postgresBinaries() === undefined)
 
-interface Node {
-  readonly name: string
-  readonly environment: Readonly<Record<string, string>>
-  process: ServerProcess
-}
-
-let log: StandIn
-let postgres: TestPostgres
-let folder: string
+let nodes: TwoNodes
 let a: Node
 let b: Node
 
-const start = async (name: string, shared: Readonly<Record<string, string>>): Promise<Node> => {
-  const environment = { ...shared, DATA_DIR: join(folder, name) }
-  return { name, environment, process: await startServerProcess({ environment, readyMsMax: slowMsMax }) }
-}
-
-const connect = (
-  { process }: Node,
-  { accessToken }: { readonly accessToken: string },
-  options: Partial<ConnectOptions> = {},
-): Promise<Device> => connectDevice({ ...options, realtimeUrl: process.realtimeUrl, token: accessToken })
+beforeAll(async () => {
+  if (postgresBinaries() === undefined) return
+  nodes = await TwoNodes.start()
+  ;({ a, b } = nodes)
+}, slowMsMax)
+afterAll(() => nodes?.stop(), slowMsMax)
 
 let names = 0
 /** Makes a user through one node, with a device signed in for each name. */
@@ -64,8 +45,8 @@ const pair = async () => {
   const ada = await person(a, 'one', 'two')
   const bob = await person(b, 'one', 'two')
   const conversationId = `p2p:${[ada.userId, bob.userId].toSorted().join(':')}`
-  const onA = await connect(a, ada.sessions[0] as SignedIn)
-  const onB = await connect(b, bob.sessions[0] as SignedIn)
+  const onA = await connectTo(a, ada.sessions[0] as SignedIn)
+  const onB = await connectTo(b, bob.sessions[0] as SignedIn)
   return { ada, bob, conversationId, onA, onB }
 }
 
@@ -80,37 +61,12 @@ const historyOf = async ({ process }: Node, { accessToken }: SignedIn, conversat
   const path = `/v1/conversations/${encodeURIComponent(conversationId)}`
   const api = createApi(process.httpUrl)
   // Once the read models have passed the position, all that is at or before it is in the page.
-  expectOk(await api('GET', `/v1/users/me?after=${after}`, { token: accessToken }))
+  await whenReadable(api, accessToken, after)
   const { items } = expectOk(await api('GET', `${path}/messages?limit=100`, { token: accessToken }))
   return items as { seq: number; body: { text: string }; clientMessageId: string }[]
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1)
-
-beforeAll(async () => {
-  if (postgresBinaries() === undefined) return
-  folder = await mkdtemp(join(tmpdir(), 'ledgerline-two-nodes-'))
-  log = await StandIn.start()
-  postgres = await startPostgres()
-  const { privateKey } = generateKeyPairSync('ed25519')
-  const shared = {
-    EVENTSTORE_URL: log.url,
-    DATABASE_URL: postgres.createDatabase('two_nodes'),
-    TOKEN_SIGNING_KEY: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    IDENTITY_HMAC_KEY: randomBytes(32).toString('base64'),
-    RATE_LIMITS: 'off',
-    NODE_ENV: 'test',
-  }
-  a = await start('a', shared)
-  b = await start('b', shared)
-}, slowMsMax)
-
-afterAll(async () => {
-  await Promise.all([a?.process.stop(), b?.process.stop()])
-  await postgres?.stop()
-  await log?.dispose()
-  if (folder !== undefined) await rm(folder, { recursive: true, force: true })
-}, slowMsMax)
 
 describeWithPostgres('two nodes', () => {
   test('number what is sent through both without a hole, each sender in order', { timeout: slowMsMax }, async () => {
@@ -144,7 +100,7 @@ describeWithPostgres('two nodes', () => {
     timeout: slowMsMax,
   }, async () => {
     const { ada, conversationId, onA, onB } = await pair()
-    const sameOnB = await connect(b, ada.sessions[1] as SignedIn)
+    const sameOnB = await connectTo(b, ada.sessions[1] as SignedIn)
     const args = textOf(conversationId, 'once')
     const first = await onA.command('sendMessage', args)
     expect(await sameOnB.command('sendMessage', args)).toEqual(first)
@@ -186,7 +142,7 @@ describeWithPostgres('two nodes', () => {
   test('end a device on both when it is kicked on one', { timeout: slowMsMax }, async () => {
     const bob = await person(b, 'kept', 'kicked')
     const [kept, kicked] = bob.sessions as [SignedIn, SignedIn]
-    const device = await connect(b, kicked)
+    const device = await connectTo(b, kicked)
     const asBob = { token: kicked.accessToken }
     const onB = createApi(b.process.httpUrl)
     expect((await onB('GET', '/v1/sessions', asBob)).status).toBe(200)
@@ -199,21 +155,22 @@ describeWithPostgres('two nodes', () => {
       const body = { refreshToken: kicked.refreshToken }
       expect(await api('POST', '/v1/sessions/refresh', { body })).toMatchObject({ status: 401 })
     }
-    for (const node of [a, b]) await expect(connect(node, kicked)).rejects.toMatchObject({ closed: { code: 4403 } })
+    for (const node of [a, b]) await expect(connectTo(node, kicked)).rejects.toMatchObject({ closed: { code: 4403 } })
   })
 
   test('end every other device on both when the password is changed on one', { timeout: slowMsMax }, async () => {
     const ada = await person(a, 'kept', 'other')
     const [kept, other] = ada.sessions as [SignedIn, SignedIn]
-    const keptDevice = await connect(b, kept)
-    const otherDevice = await connect(b, other)
+    const keptDevice = await connectTo(b, kept)
+    const otherDevice = await connectTo(b, other)
     const body = { current: 'correct horse battery', new: 'staple of another kind' }
     const onA = createApi(a.process.httpUrl)
     const changed = expectOk(await onA('PUT', '/v1/users/me/password', { token: kept.accessToken, body }))
     expect(await otherDevice.closed).toMatchObject({ code: 4403 })
     await keptDevice.whenPassed(changed.position)
     expect([...(keptDevice.replica.get('sessions')?.keys() ?? [])]).toEqual([kept.sessionId])
-    const listed = await keptDevice.command('listSessions', { after: changed.position })
+    await whenReadable(onA, kept.accessToken, changed.position)
+    const listed = await keptDevice.command('listSessions', {})
     expect(listed.items).toMatchObject([{ sessionId: kept.sessionId }])
     await keptDevice.close()
   })
@@ -248,8 +205,8 @@ describeWithPostgres('two nodes', () => {
     const bob = await person(standby, 'one')
     const [session, spare] = ada.sessions as [SignedIn, SignedIn]
     const conversationId = `p2p:${[ada.userId, bob.userId].toSorted().join(':')}`
-    const onLeader = await connect(leader, session)
-    const onStandby = await connect(standby, bob.sessions[0] as SignedIn)
+    const onLeader = await connectTo(leader, session)
+    const onStandby = await connectTo(standby, bob.sessions[0] as SignedIn)
     const before = await onLeader.say(conversationId, 'before')
     await onLeader.whenPassed(before.position)
     await onStandby.whenPassed(before.position)
@@ -260,25 +217,39 @@ describeWithPostgres('two nodes', () => {
     expect(meanwhile.seq).toBe(before.seq + 1)
 
     const api = createApi(standby.process.httpUrl)
-    const passed = () => api('GET', `/v1/users/me?after=${meanwhile.position}`, { token: session.accessToken })
-    // Each asking waits on the server until the other one has taken over, or says that it is not there yet.
-    while ((await passed()).status === 503);
-    const resumed = await connect(standby, session, { replica: onLeader.state })
+    // Until the other one has taken over.
+    await whenReadable(api, session.accessToken, meanwhile.position)
+    const resumed = await connectTo(standby, session, { replica: onLeader.state })
     expect(resumed.welcome.reset).toBe(false)
     expect(resumed.state.messagesOf(conversationId).map(({ body }) => body)).toEqual([
       { text: 'before' },
       { text: 'meanwhile' },
     ])
-    const reached = { api, connect: (who: { readonly accessToken: string }) => connect(standby, who) } as never
+    const reached = { api, connect: (who: SignedIn) => connectTo(standby, who) } as never
     const viewer = { userId: ada.userId, token: spare.accessToken, spare }
     expect(await divergence(reached, viewer, [{ name: 'the resumed device', device: resumed }])).toEqual([])
 
-    leader.process = await startServerProcess({ environment: leader.environment, readyMsMax: slowMsMax })
-    const again = await connect(leader, session, { replica: resumed.state })
+    leader.process = (await startNode(leader.environment)).process
+    const again = await connectTo(leader, session, { replica: resumed.state })
     const after = await again.say(conversationId, 'after')
     await onStandby.whenPassed(after.position)
     expect(after.seq).toBe(before.seq + 2)
     expect([leader, standby].filter(isLeading)).toHaveLength(1)
     await Promise.all([resumed, again, onStandby].map(device => device.close()))
+  })
+})
+
+describeWithPostgres(`whatever people do on two nodes at once (seed ${seed})`, () => {
+  test('their devices are fresh snapshots in the end', { timeout: slowMsMax }, async () => {
+    const service = await nodes.asOne()
+    const nobody = await service.person('nobody')
+    const property = fc.asyncProperty(commandSequence(commandsMost), async commands => {
+      const people = await RandomPeople.arrive(service, nobody)
+      await people.begin()
+      for (const step of together(commands)) await people.step(step)
+      expect(await people.divergence()).toEqual([])
+      await people.leave()
+    })
+    await fc.assert(property, { seed, numRuns, endOnFailure: true })
   })
 })

@@ -4,7 +4,7 @@
 import type { Device } from './device.ts'
 import { expectOk } from './device.ts'
 import { canonical, differences, Replica, type Row, rowDifference, rowId, type ServerFrame } from './replica.ts'
-import type { TestService } from './service.ts'
+import type { Reached } from './service.ts'
 
 const pageItems = 100
 
@@ -15,13 +15,11 @@ export interface Viewer {
   readonly spare: { readonly accessToken: string }
 }
 
-/** However the server runs: it only has to be reached. */
-export type Reached = Pick<TestService, 'api' | 'connect'>
-
+type Calls = Pick<Reached, 'api'>
 type Get = (path: string) => Promise<ReturnType<typeof expectOk>>
 
 const gettingAs =
-  (service: Reached, token: string): Get =>
+  (service: Calls, token: string): Get =>
   async path =>
     expectOk(await service.api('GET', path, { token }))
 
@@ -163,7 +161,7 @@ export interface HeldDevice {
  * Only once all is quiet: see quiet.ts.
  */
 export const divergence = async (
-  service: Reached,
+  service: Pick<Reached, 'api' | 'connect'>,
   viewer: Viewer,
   devices: readonly HeldDevice[],
 ): Promise<string[]> => {

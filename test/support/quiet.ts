@@ -5,10 +5,11 @@ import type { MessageSent } from '../../domain/conversation/events.ts'
 import type { GroupEvent } from '../../domain/group/events.ts'
 import type { Position } from '../../domain/ids.ts'
 import type { EventStore, RecordedEvent } from '../../eventstore/port.ts'
-import { type Device, expectOk } from './device.ts'
-import type { Person, TestService } from './service.ts'
+import { type Api, type Device, expectOk } from './device.ts'
+import type { Person, Reached } from './service.ts'
 
 const noticesMsMax = 60_000
+const readableMsMax = 60_000
 
 const groupEvents: ReadonlySet<string> = new Set<GroupEvent['type']>([
   'GroupCreated',
@@ -40,6 +41,15 @@ export const whenToldOf = async (store: EventStore, from: Position | 'start'): P
   throw new Error(`no message tells of the events ${[...untold].join(', ')}`)
 }
 
+/** Resolves once the read models have passed the position. Each asking waits on the server for as long as it lets us. */
+export const whenReadable = async (api: Api, token: string, position: string): Promise<void> => {
+  const untilMs = performance.now() + readableMsMax
+  for (;;) {
+    const answer = await api('GET', `/v1/users/me?after=${position}`, { token })
+    if (answer.body.code !== 'projection.behind' || performance.now() > untilMs) return expectOk(answer)
+  }
+}
+
 /** A user's devices, and a token to act with. */
 export interface Quieted {
   readonly token: string
@@ -52,7 +62,7 @@ export interface Quieted {
  * @returns the position that all have passed
  */
 export const whenQuiet = async (
-  service: TestService,
+  service: Pick<Reached, 'store' | 'api'>,
   users: readonly Quieted[],
   nobody: Person,
   from: Position | 'start' = 'start',
@@ -70,7 +80,7 @@ export const whenQuiet = async (
   )
   const last = positions.toSorted().at(-1) ?? (await service.store.head())
   const [someone] = users
-  if (someone !== undefined) expectOk(await service.api('GET', `/v1/users/me?after=${last}`, { token: someone.token }))
+  if (someone !== undefined) await whenReadable(service.api, someone.token, last)
   for (const { devices } of users) {
     for (const device of devices) await device.waitFor(({ settled }) => settled, 'the answer about unread')
   }

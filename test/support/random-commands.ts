@@ -37,6 +37,7 @@ const kinds = {
   disconnect: [4, fc.record({ cut: fc.boolean() })],
   connect: [5, fc.record({ from: fc.constantFrom('cursor', 'cursor', 'earlier', 'nothing') })],
   remember: [2, fc.record({})],
+  letTimePass: [1, fc.record({})],
 } as const satisfies Record<string, readonly [number, fc.Arbitrary<object>]>
 
 type Kinds = typeof kinds
@@ -62,13 +63,14 @@ const command: fc.Arbitrary<RandomCommand> = fc.oneof(
 export const commandSequence = (most: number): fc.Arbitrary<RandomCommand[]> =>
   fc.array(command, { minLength: Math.floor(most / 2), maxLength: most, size: 'max' })
 
-/** Cut into what happens at the same time, at most three commands each. */
+/** Cut into what happens at the same time, at most three commands each; time passes while nothing else happens. */
 export const together = (commands: readonly RandomCommand[]): RandomCommand[][] => {
   const atOnceMax = 3
   const steps: RandomCommand[][] = []
   for (const one of commands) {
     const last = steps.at(-1)
-    if (one.together && last !== undefined && last.length < atOnceMax) last.push(one)
+    const isAlone = [one, last?.[0]].some(command => command?.kind === 'letTimePass')
+    if (one.together && !isAlone && last !== undefined && last.length < atOnceMax) last.push(one)
     else steps.push([one])
   }
   return steps

@@ -2,18 +2,22 @@
 // what must never be answered counts as a fault. Keeps no model of what should come out: that is for convergence.ts to judge.
 
 import { randomUUID } from 'node:crypto'
+import { ringAgeMs } from '../../realtime/ring.ts'
 import { divergence } from './convergence.ts'
-import { CommandError, createApi, type Device, DeviceClosed, expectOk, newMessageId, type SignedIn } from './device.ts'
+import { CommandError, type Device, DeviceClosed, expectOk, newMessageId, type SignedIn } from './device.ts'
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
-import { whenQuiet } from './quiet.ts'
+import { whenQuiet, whenReadable } from './quiet.ts'
 import type { CommandKind, RandomCommand } from './random-commands.ts'
 import type { SocketClosed } from './raw-socket.ts'
 import type { Replica, ServerFrame } from './replica.ts'
-import type { Person, TestService } from './service.ts'
+import type { Person, Reached } from './service.ts'
 
 const peopleCount = 4
 const devicesEach = 2
 const groupsMax = 2
+/** After this the server remembers no frames of before: devices resume from the read models. */
+const longerThanTheRingSeconds = ringAgeMs / 1_000 + 1
+const timesPassedMax = 3
 
 interface Slot {
   readonly deviceId: string
@@ -43,21 +47,22 @@ const expectedCloses = new Set([1000, 1005, 1006, 4403])
 
 export class RandomPeople {
   readonly faults: string[] = []
-  readonly #service: TestService
+  readonly #service: Reached
   readonly #nobody: Person
   readonly #actors: readonly Actor[]
   readonly #groups: { readonly groupId: string; owner: number }[] = []
+  #timesPassed = 0
   /** One device is signed in, on or off at a time. */
   readonly #busy = new Map<Slot, Promise<void>>()
 
-  private constructor(service: TestService, nobody: Person, actors: readonly Actor[]) {
+  private constructor(service: Reached, nobody: Person, actors: readonly Actor[]) {
     this.#service = service
     this.#nobody = nobody
     this.#actors = actors
   }
 
   /** Signs them up, with all devices connected. @param nobody somebody whom all may block */
-  static async arrive(service: TestService, nobody: Person): Promise<RandomPeople> {
+  static async arrive(service: Reached, nobody: Person): Promise<RandomPeople> {
     const people = await service.people(...['ada', 'bob', 'cyd', 'dee'].slice(0, peopleCount))
     const actors = await Promise.all(
       people.map(async (person): Promise<Actor> => {
@@ -298,6 +303,13 @@ export class RandomPeople {
         this.#look(slot)
         if (slot.device === undefined && (await this.#isSignedIn(slot.session))) await this.#connect(slot, from)
       }),
+    letTimePass: async () => {
+      // Not so often that tokens expire.
+      if (this.#timesPassed++ >= timesPassedMax) return
+      // What is not in the read models by then would be nowhere: the server turns devices away for a moment.
+      await whenReadable(this.#service.api, this.#nobody.token, await this.#service.store.head())
+      this.#service.pass?.(longerThanTheRingSeconds)
+    },
     remember: async by => {
       const slot = this.#slot(by)
       slot.earlier = slot.device?.state.clone() ?? slot.earlier
@@ -335,7 +347,7 @@ export class RandomPeople {
     const password = actor.password === '' ? undefined : actor.password
     if (password === undefined) return this.#service.signIn(actor.person, deviceId)
     const body = { by: 'password', userName, password, device }
-    return expectOk(await createApi(this.#service.httpUrl)('POST', '/v1/sessions', { body }))
+    return expectOk(await this.#service.api('POST', '/v1/sessions', { body }))
   }
 
   async #changePassword(actor: Actor, slot: Slot): Promise<void> {

@@ -15,7 +15,8 @@ import {
 import { inbox } from '../../domain/inbox/inbox.ts'
 import { positionOf, type RecordedEvent } from '../../eventstore/port.ts'
 import type { Action, RouteFacts } from '../../realtime/actions.ts'
-import { userTopic } from '../../realtime/protocol.ts'
+import { groupTopic, userTopic } from '../../realtime/protocol.ts'
+import { chosen, type Standing } from '../../realtime/standing.ts'
 import { newEvent } from './test-node.ts'
 
 export const at = '2026-11-23T08:00:00.000Z' as never
@@ -97,8 +98,18 @@ export const factsOf = (facts: Partial<RouteFacts> = {}): RouteFacts => ({
 // biome-ignore lint/suspicious/noExplicitAny: tests look into frames of every form
 export type Frame = any
 
+/** One who takes part in the group and in every P2P conversation of theirs, from the beginning. */
+export const takesPart = (userId: UserId): Standing => ({
+  topics: new Set([userTopic(userId), groupTopic(groupId)]),
+  lastSeen: new Map(),
+})
+
+/** What the actions come to for their user. */
+export const settled = (actions: readonly Action[], standingOf = takesPart): readonly Action[] =>
+  actions.flatMap(action => (action.do === 'either' ? chosen(action, standingOf(action.userId)) : [action]))
+
 export const framesOf = (actions: readonly Action[]): { readonly topics: readonly string[]; readonly frame: Frame }[] =>
-  actions.flatMap(action => {
+  settled(actions).flatMap(action => {
     if (action.do === 'publish') return [{ topics: [action.topic], frame: JSON.parse(action.frame) }]
     return action.do === 'message' ? [{ topics: action.topics, frame: JSON.parse(action.frame) }] : []
   })

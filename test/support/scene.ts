@@ -3,7 +3,7 @@
 
 import { divergence, wholeHistory } from './convergence.ts'
 import { type Device, expectOk, type SignedIn } from './device.ts'
-import { whenQuiet } from './quiet.ts'
+import { whenQuiet, whenReadable } from './quiet.ts'
 import type { Row } from './replica.ts'
 import type { Person, TestService } from './service.ts'
 
@@ -74,6 +74,11 @@ export class Player {
 
   get(path: string): Promise<ReturnType<typeof expectOk>> {
     return this.#service.api('GET', path, { token: this.token }).then(expectOk)
+  }
+
+  /** Resolves once lists over HTTP show everything up to the position. */
+  readable(position: string): Promise<void> {
+    return whenReadable(this.#service.api, this.token, position)
   }
 
   /** All that the user sees of a conversation over HTTP. */

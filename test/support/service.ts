@@ -90,6 +90,10 @@ let aheadMs = 0
 const { now } = Date
 vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs)
 
+/** What tests need of a server, however it runs. */
+export type Reached = Pick<TestService, 'store' | 'api' | 'people' | 'person' | 'signIn' | 'connect'> &
+  Partial<Pick<TestService, 'pass'>>
+
 export class TestService {
   readonly dataDir: string
   readonly #config: Config

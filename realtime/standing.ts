@@ -1,0 +1,30 @@
+// Owns what follows from how one user stands at a place in the log: which topics reach them, and what they saw last of groups
+// from which nothing comes. Pure. Membership is taken from here and never from a held state, which may be ahead of the event.
+
+import type { Action } from './actions.ts'
+import { isGroupTopic, type Topic } from './protocol.ts'
+
+export interface Standing {
+  readonly topics: ReadonlySet<Topic>
+  /** Topics of groups from which nothing has come since the user is out, or back: the newest message seen; 0 for none. */
+  readonly lastSeen: ReadonlyMap<Topic, number>
+}
+
+/** The newest message seen of a group after joining or leaving it, unless another is known; undefined for other topics. */
+export const lastSeqAfter = (action: Extract<Action, { do: 'join' | 'leave' }>): number | undefined =>
+  action.do === 'leave' ? action.lastSeq : isGroupTopic(action.topic) ? 0 : undefined
+
+/** Whether one hears of a recall although the group's frames no longer come. */
+export const hearsOfRecall = (
+  { topic, seq }: Extract<Action, { do: 'recall' }>,
+  { topics, lastSeen }: Standing,
+): boolean => !topics.has(topic) && seq <= (lastSeen.get(topic) ?? 0)
+
+/** The actions that are meant for one who stands like this. */
+export const chosen = (
+  { topic, seq, headSeq, newer, nothingNewer }: Extract<Action, { do: 'either' }>,
+  { topics, lastSeen }: Standing,
+): readonly Action[] => {
+  const visibleSeq = lastSeen.get(topic) ?? (topics.has(topic) ? headSeq : 0)
+  return visibleSeq > seq ? newer : nothingNewer
+}
