@@ -92,3 +92,6 @@ export interface Route<Type extends EventType> {
   readonly needs?: (data: EventOf<Type>['data']) => readonly Need[]
   readonly actions: (event: Routed<Type>, facts: RouteFacts, cursor: string) => readonly Action[]
 }
+
+/** One route an event. */
+export type Routes = { readonly [Type in EventType]: Route<Type> }
