@@ -2,8 +2,8 @@
 // Builders are pure and total; whoever has the values (a read model, a held state) builds the same text.
 
 import type { Account } from './account/account.ts'
-import type { InviteMode } from './group/events.ts'
-import type { Group } from './group/group.ts'
+import type { InviteMode } from './group/attributes.ts'
+import type { Group } from './group/state.ts'
 import {
   type ConversationId,
   type GroupId,

@@ -2,7 +2,7 @@
 // both. Instants are RFC 3339 text here and timestamptz in the database; `position` is that of the event that last
 // changed the row. No table here may hold anything the log does not.
 
-import type { InviteMode } from '../domain/group/events.ts'
+import type { InviteMode } from '../domain/group/attributes.ts'
 import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from '../domain/ids.ts'
 import type { GroupRole, NotificationRow } from '../domain/rows.ts'
 import type { Platform } from '../domain/session/events.ts'

@@ -1,25 +1,23 @@
 // Owns what can have happened to a group (R14–R25). `by` is who did it; `memberCount` is the count after the event.
 
 import type { GroupId, Instant, UserId } from '../ids.ts'
+import type { GroupAttributes } from './attributes.ts'
 
 export type GroupCreated = {
   readonly type: 'GroupCreated'
   readonly data: {
     readonly groupId: GroupId
-    readonly name: string
     readonly ownerId: UserId
     /** Without the owner. */
     readonly memberIds: readonly UserId[]
-    readonly memberLimit: number
-    readonly inviteMode: InviteMode
     readonly memberCount: number
     readonly by: UserId
     readonly at: Instant
-  }
+  } & RecordedAttributes
 }
 
-/** Who may add members (R19). */
-export type InviteMode = 'managers' | 'everyone'
+/** Those recorded before an attribute existed lack it. */
+type RecordedAttributes = Pick<GroupAttributes, 'name' | 'memberLimit' | 'inviteMode'> & Partial<GroupAttributes>
 
 export type MembersAdded = {
   readonly type: 'MembersAdded'

@@ -1,10 +1,9 @@
 // Owns how a group's state looks in a snapshot: arrays, and every instant and inviter written once, so that the largest group
 // with the longest ids (5,000 members, 64 characters) stays below 900 KB. A change of the form needs a new version in group.ts.
 
-import type { GroupId, Instant, UserId } from '../ids.ts'
+import type { Instant, UserId } from '../ids.ts'
 import type { GroupRole } from '../rows.ts'
-import type { InviteMode } from './events.ts'
-import type { ExistingGroup, Group, GroupMember } from './group.ts'
+import type { ExistingGroup, Group, GroupMember } from './state.ts'
 
 const roles: readonly GroupRole[] = ['owner', 'admin', 'member']
 const noInviter = -1
@@ -12,16 +11,7 @@ const noInviter = -1
 /** User, index of the role, index of the instant of joining, index of the inviter. */
 type MemberCells = readonly [UserId, number, number, number]
 
-interface GroupSnapshot {
-  readonly status: ExistingGroup['status']
-  readonly groupId: GroupId
-  readonly name: string
-  readonly ownerId: UserId
-  readonly createdBy: UserId
-  readonly memberLimit: number
-  readonly inviteMode: InviteMode
-  readonly createdAt: Instant
-  readonly dissolvedAt: Instant | null
+interface GroupSnapshot extends Omit<ExistingGroup, 'members'> {
   readonly instants: readonly Instant[]
   readonly inviters: readonly UserId[]
   readonly members: readonly MemberCells[]

@@ -2,6 +2,7 @@
 // in group-model.test.ts.
 
 import { describe, expect, it } from 'vitest'
+import { groupPresets } from '../../domain/group/attributes.ts'
 import { type GroupCommand, group, roleIn } from '../../domain/group/group.ts'
 import { limits } from '../../domain/limits.ts'
 import {
@@ -36,6 +37,7 @@ describe('creating a group (R14)', () => {
       .when(create({ memberIds: [member] }), facts)
       .then([created({ memberIds: [member] })])
     expect(state).toStrictEqual({
+      ...groupPresets.public,
       status: 'open',
       groupId,
       name: 'Friends',
@@ -45,10 +47,30 @@ describe('creating a group (R14)', () => {
         [owner, { role: 'owner', joinedAt: at }],
         [member, { role: 'member', joinedAt: at, invitedBy: owner }],
       ]),
-      memberLimit: 200,
-      inviteMode: 'managers',
       createdAt: at,
       dissolvedAt: null,
+    })
+  })
+
+  it('begins as the preset says, save for what was chosen', () => {
+    for (const preset of ['work', 'public', 'meeting', 'community'] as const) {
+      given()
+        .when(create({ preset, memberIds: [] }), facts)
+        .then([created({ ...groupPresets[preset], memberIds: [] })])
+    }
+    given()
+      .when(create({ preset: 'work', joinMode: 'free', extension: '{}', memberIds: [] }), facts)
+      .then([created({ ...groupPresets.work, joinMode: 'free', extension: '{}', memberIds: [] })])
+  })
+
+  it('gives groups that were recorded before an attribute existed what they have had all along', () => {
+    const { groupId, name, ownerId, memberIds, memberLimit, inviteMode, memberCount, by, at } = created().data as never
+    const early = { groupId, name, ownerId, memberIds, memberLimit, inviteMode, memberCount, by, at }
+    expect(given({ type: 'GroupCreated', data: early }).state()).toMatchObject({
+      joinMode: 'nobody',
+      inviteeConsent: 'none',
+      muteAll: 'none',
+      extension: '',
     })
   })
 

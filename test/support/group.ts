@@ -1,5 +1,6 @@
 // Owns the people, commands and events that tests of the group's rules are told with: an owner, two admins, two plain members.
 
+import { groupPresets } from '../../domain/group/attributes.ts'
 import type { GroupCommand, GroupEvent } from '../../domain/group/group.ts'
 import type { GroupId, Instant, UserId } from '../../domain/ids.ts'
 
@@ -22,8 +23,6 @@ export const create = (changes: Partial<Extract<GroupCommand, { type: 'CreateGro
   groupId,
   name: 'Friends',
   memberIds: [admin, other, member, second],
-  memberLimit: 200,
-  inviteMode: 'managers',
   by: owner,
   at,
   ...changes,
@@ -33,12 +32,11 @@ export const created = (changes: Partial<Extract<GroupEvent, { type: 'GroupCreat
   return {
     type: 'GroupCreated',
     data: {
+      ...groupPresets.public,
       groupId,
       name: 'Friends',
       ownerId: owner,
       memberIds,
-      memberLimit: 200,
-      inviteMode: 'managers',
       memberCount: memberIds.length + 1,
       by: owner,
       at,

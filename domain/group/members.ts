@@ -1,0 +1,151 @@
+// Owns who is in a group and in which role: add, remove, leave, transfer, admins (R15, R17, R19, R23, R25).
+// Never looks at accounts or counts a user's groups: the caller leaves out those who cannot be added.
+
+import { type Rejection, reject } from '../decider.ts'
+import type { UserId } from '../ids.ts'
+import { limits } from '../limits.ts'
+import type { GroupRole } from '../rows.ts'
+import type { GroupEvent, MembersRemoved } from './events.ts'
+import { permissions, reaches } from './permissions.ts'
+import { type Actor, full, type GroupDecision, type GroupRejection, notOwner, type Standing } from './refusals.ts'
+import { type ExistingGroup, roleIn } from './state.ts'
+
+export interface AddMembers extends Actor {
+  readonly type: 'AddMembers'
+  /** Users that exist and have room for another group. */
+  readonly userIds: readonly UserId[]
+}
+
+export interface RemoveMembers extends Actor {
+  readonly type: 'RemoveMembers'
+  readonly userIds: readonly UserId[]
+}
+
+export interface LeaveGroup extends Actor {
+  readonly type: 'LeaveGroup'
+}
+
+export interface TransferGroup extends Actor {
+  readonly type: 'TransferGroup'
+  readonly to: UserId
+  /** The old owner leaves in the same decision instead of staying as a plain member. */
+  readonly leave: boolean
+}
+
+export interface AddAdmin extends Actor {
+  readonly type: 'AddAdmin'
+  readonly userId: UserId
+}
+
+export interface RemoveAdmin extends Actor {
+  readonly type: 'RemoveAdmin'
+  readonly userId: UserId
+}
+
+export const addMembers = (command: AddMembers, { group: state, role }: Standing): GroupDecision => {
+  const grant = permissions.addMembers[role]
+  if (grant !== 'yes' && !(grant === 'whenEveryoneInvites' && state.inviteMode === 'everyone')) {
+    return reject('group.not-allowed', 'Only the owner and admins add members to this group.')
+  }
+  const userIds = [...new Set(command.userIds)].filter(userId => !state.members.has(userId))
+  if (userIds.length === 0) return []
+  const memberCount = state.members.size + userIds.length
+  if (memberCount > state.memberLimit) return full(state.memberLimit)
+  const { by, at } = command
+  return [{ type: 'MembersAdded', data: { groupId: state.groupId, userIds, memberCount, by, at } }]
+}
+
+const removed = (
+  state: ExistingGroup,
+  userIds: readonly UserId[],
+  reason: MembersRemoved['data']['reason'],
+  { by, at }: Actor,
+): MembersRemoved => {
+  const memberCount = state.members.size - userIds.length
+  return { type: 'MembersRemoved', data: { groupId: state.groupId, userIds, reason, memberCount, by, at } }
+}
+
+/** Why one target cannot be removed; undefined when it can. */
+const removalRefused = (
+  target: UserId,
+  by: UserId,
+  state: ExistingGroup,
+  role: GroupRole,
+): Rejection<GroupRejection> | undefined => {
+  const data = { userId: target }
+  if (target === by) return reject('group.target-self', 'You cannot remove yourself. Leave the group instead.', data)
+  const targetRole = roleIn(state, target)
+  if (targetRole === null) return reject('group.target-not-member', 'One of these users is not in the group.', data)
+  if (reaches('removeMembers', role, targetRole)) return undefined
+  return targetRole === 'owner'
+    ? reject('group.target-is-owner', 'Nobody can remove the owner.', data)
+    : reject('group.target-is-admin', 'Only the owner can remove an admin.', data)
+}
+
+/** All or none: one illegal target refuses the whole call (R15). */
+export const removeMembers = (command: RemoveMembers, { group: state, role }: Standing): GroupDecision => {
+  if (permissions.removeMembers[role] === 'no') {
+    return reject('group.not-allowed', 'Only the owner and admins remove members.')
+  }
+  const userIds = [...new Set(command.userIds)]
+  if (userIds.length === 0) return []
+  for (const userId of userIds) {
+    const refused = removalRefused(userId, command.by, state, role)
+    if (refused !== undefined) return refused
+  }
+  return [removed(state, userIds, 'kicked', command)]
+}
+
+export const leaveGroup = (command: LeaveGroup, { group: state, role }: Standing): GroupDecision =>
+  permissions.leave[role] === 'no'
+    ? reject(
+        'group.owner-cannot-leave',
+        'The owner cannot leave. Transfer the group to a member first, or dissolve it.',
+      )
+    : [removed(state, [command.by], 'left', command)]
+
+/** One decision, one append: there is never a moment with no owner, with two, or with a transfer whose leaving failed (R17). */
+export const transferGroup = (command: TransferGroup, { group: state, role }: Standing): GroupDecision => {
+  if (permissions.transfer[role] === 'no') return notOwner()
+  const { to, by, at } = command
+  if (to === by) return reject('group.already-owner', 'You are the owner already.')
+  if (!state.members.has(to)) {
+    return reject('group.target-not-member', 'Only a member can become the owner. Add the user first.', { userId: to })
+  }
+  const transferred: GroupEvent = { type: 'OwnerTransferred', data: { groupId: state.groupId, from: by, to, by, at } }
+  return command.leave ? [transferred, removed(state, [by], 'left', command)] : [transferred]
+}
+
+const countAdmins = (state: ExistingGroup): number => {
+  let count = 0
+  for (const member of state.members.values()) if (member.role === 'admin') count++
+  return count
+}
+
+const targetIsOwner = (userId: UserId): Rejection<'group.target-is-owner'> =>
+  reject('group.target-is-owner', 'The owner cannot be an admin as well.', { userId })
+
+export const addAdmin = (command: AddAdmin, { group: state, role }: Standing): GroupDecision => {
+  if (permissions.changeAdmins[role] === 'no') return notOwner()
+  const { userId, by, at } = command
+  const targetRole = roleIn(state, userId)
+  if (targetRole === null) {
+    return reject('group.target-not-member', 'Only a member can become an admin. Add the user first.', { userId })
+  }
+  if (targetRole === 'owner') return targetIsOwner(userId)
+  if (targetRole === 'admin') return []
+  if (countAdmins(state) >= limits.groupAdminsMax) {
+    return reject('group.admin-limit', `A group has ${limits.groupAdminsMax} admins at most. Remove one first.`)
+  }
+  return [{ type: 'AdminAdded', data: { groupId: state.groupId, userId, by, at } }]
+}
+
+/** One who is no admin, or no longer a member, is what the caller wants already. */
+export const removeAdmin = (command: RemoveAdmin, { group: state, role }: Standing): GroupDecision => {
+  if (permissions.changeAdmins[role] === 'no') return notOwner()
+  const { userId, by, at } = command
+  const targetRole = roleIn(state, userId)
+  if (targetRole === 'owner') return targetIsOwner(userId)
+  if (targetRole !== 'admin') return []
+  return [{ type: 'AdminRemoved', data: { groupId: state.groupId, userId, by, at } }]
+}

@@ -1,0 +1,30 @@
+// Owns what is known of a group while commands are decided: its attributes, its people, its end. Small and flat; whatever grows
+// without bound, or is one member's own, stands in a stream of its own.
+
+import type { GroupId, Instant, UserId } from '../ids.ts'
+import type { GroupRole } from '../rows.ts'
+import type { GroupAttributes } from './attributes.ts'
+
+export interface GroupMember {
+  readonly role: GroupRole
+  readonly joinedAt: Instant
+  /** Absent for the one who created the group. */
+  readonly invitedBy?: UserId
+}
+
+export interface ExistingGroup extends GroupAttributes {
+  readonly status: 'open' | 'dissolved'
+  readonly groupId: GroupId
+  readonly ownerId: UserId
+  readonly createdBy: UserId
+  /** In the order of joining. They stay after dissolution, because they may still read. */
+  readonly members: ReadonlyMap<UserId, GroupMember>
+  readonly createdAt: Instant
+  readonly dissolvedAt: Instant | null
+}
+
+export type Group = { readonly status: 'none' } | ExistingGroup
+
+/** The role of a user in a group, dissolved or not; null for strangers. */
+export const roleIn = (state: Group, userId: UserId): GroupRole | null =>
+  state.status === 'none' ? null : (state.members.get(userId)?.role ?? null)
