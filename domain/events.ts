@@ -42,6 +42,7 @@ const plain = { secret: [], personal: [] } as const
 export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = {
   AccountCreated: { secret: ['passwordHash'], personal: ['name', 'userName', 'phone', 'email'] },
   PasswordChanged: { secret: ['passwordHash'], personal: [] },
+  ProfileChanged: { secret: [], personal: ['set'] },
   IdentityClaimed: plain,
   IdentityReleased: plain,
   CodeSent: { secret: ['codeHash'], personal: [] },

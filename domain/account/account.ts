@@ -1,11 +1,12 @@
-// Owns the rules of an account: it is created once, and its password can be changed (R1, R4).
+// Owns the rules of an account: it is created once, its password and its profile can be changed (R1, R3, R4).
 // Never sees a clear password or decides who may sign in: hashes are checked at the edge.
 // Reads no facts, so there is no race on stale ones. Two password changes that were both checked against the same old
 // password: the second is refused when it says which epoch it was checked against.
 
 import { type Decider, type Decision, noRuleFor, reject } from '../decider.ts'
 import type { Instant, SessionId, UserId } from '../ids.ts'
-import type { AccountCreated, AccountEvent, IdentityKind, PasswordChanged } from './events.ts'
+import type { AccountCreated, AccountEvent, IdentityKind, PasswordChanged, ProfileChanged } from './events.ts'
+import { initialPrivateProfile, type Profile, type ProfileChanges, profileWith, realChanges } from './profile.ts'
 
 export type { AccountEvent } from './events.ts'
 
@@ -15,10 +16,9 @@ export interface AccountIdentity {
   readonly hmac: string
 }
 
-export interface CreatedAccount {
+export interface CreatedAccount extends Profile {
   readonly status: 'created'
   readonly userId: UserId
-  readonly name: string
   readonly userName?: string
   readonly phone?: string
   readonly email?: string
@@ -57,13 +57,20 @@ export interface ChangePassword {
   readonly at: Instant
 }
 
-export type AccountCommand = CreateAccount | ChangePassword
+export interface ChangeProfile {
+  readonly type: 'ChangeProfile'
+  readonly changes: ProfileChanges
+  readonly at: Instant
+}
+
+export type AccountCommand = CreateAccount | ChangePassword | ChangeProfile
 export type AccountRejection = 'account.exists' | 'account.not-found' | 'account.wrong-password'
 
 const created = (data: AccountCreated['data']): CreatedAccount => ({
   status: 'created',
   userId: data.userId,
   name: data.name,
+  ...initialPrivateProfile,
   identity: data.identity,
   ...(data.userName === undefined ? {} : { userName: data.userName }),
   ...(data.phone === undefined ? {} : { phone: data.phone }),
@@ -90,6 +97,8 @@ const evolve = (state: Account, event: AccountEvent): Account => {
       return created(event.data)
     case 'PasswordChanged':
       return passwordChanged(state, event.data)
+    case 'ProfileChanged':
+      return state.status === 'none' ? state : profileWith(state, event.data.set)
     default:
       return state
   }
@@ -130,7 +139,14 @@ const changePassword = (command: ChangePassword, state: Account): Decision<Passw
   return [{ type: 'PasswordChanged', data }]
 }
 
-/** The rules of `account-<userId>` (R1, R4). */
+/** Nothing happens when everything is as it should be already. */
+const changeProfile = (command: ChangeProfile, state: Account): Decision<ProfileChanged, AccountRejection> => {
+  if (state.status === 'none') return reject('account.not-found', 'There is no such account.')
+  const set = realChanges(state, command.changes)
+  return set === undefined ? [] : [{ type: 'ProfileChanged', data: { userId: state.userId, set, at: command.at } }]
+}
+
+/** The rules of `account-<userId>` (R1, R3, R4). */
 export const account: Decider<Account, AccountCommand, AccountEvent, AccountRejection> = {
   category: 'account',
   load: { by: 'fold' },
@@ -142,6 +158,8 @@ export const account: Decider<Account, AccountCommand, AccountEvent, AccountReje
         return createAccount(command, state)
       case 'ChangePassword':
         return changePassword(command, state)
+      case 'ChangeProfile':
+        return changeProfile(command, state)
       default:
         return noRuleFor(command)
     }

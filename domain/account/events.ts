@@ -1,6 +1,7 @@
 // Owns what can have happened to an account. Event names and fields are for ever; fields are only ever added.
 
 import type { Instant, SessionId, UserId } from '../ids.ts'
+import type { ProfileChanges } from './profile.ts'
 
 export type IdentityKind = 'phone' | 'email' | 'userName'
 
@@ -36,4 +37,15 @@ export type PasswordChanged = {
   }
 }
 
-export type AccountEvent = AccountCreated | PasswordChanged
+/** The user said something else about themselves (R3). */
+export type ProfileChanged = {
+  readonly type: 'ProfileChanged'
+  readonly data: {
+    readonly userId: UserId
+    /** Personal: only what changed; null for a field that was cleared. */
+    readonly set: ProfileChanges
+    readonly at: Instant
+  }
+}
+
+export type AccountEvent = AccountCreated | PasswordChanged | ProfileChanged

@@ -23,6 +23,7 @@ const passwordChanged: Routes['PasswordChanged'] = {
 export const accountRoutes = {
   AccountCreated: nothing,
   PasswordChanged: passwordChanged,
+  ProfileChanged: nothing,
   IdentityClaimed: nothing,
   IdentityReleased: nothing,
   CodeSent: nothing,

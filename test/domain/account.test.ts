@@ -56,6 +56,8 @@ describe('creating an account (R1)', () => {
       identity: { kind: 'email', hmac: 'h1' },
       email: 'ann@example.com',
       passwordHash: '$argon2id$1',
+      friendPolicy: 'approval',
+      discoverableBy: { phone: true, email: true, userName: true, namePrefix: false },
       credentialEpoch: 0,
       keptSessionId: null,
       createdAt: at,
