@@ -4,6 +4,7 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { createAdminKeys } from './api/admin-keys.ts'
 import { codeSendersOf, createCodeDelivery } from './api/codes/delivery.ts'
 import { createDispatch, replyTextOf } from './api/dispatch.ts'
 import { createExecution, type Execution } from './api/execution.ts'
@@ -245,6 +246,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     operations: has(config, 'api') ? operations : [],
     execution,
     tokens,
+    adminKeys: createAdminKeys(node),
     readiness: () => (draining ? ['the shutdown'] : unreadyParts(node, stores.watch)),
     registry: createRegistry(readings({ node, runner: stores.runner, realtime, followers })),
     logger,

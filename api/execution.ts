@@ -36,7 +36,10 @@ const behind = refuse('projection.behind', 'The read models have not passed `aft
 export const readModelsBehind = refuse('projection.behind', 'The read models are behind. Try again in a moment.')
 const nodeBehind = refuse('projection.behind', 'This server is behind the event log. Try again in a moment.')
 /** The answer to a caller without a token. */
-export const noToken = refuse('token.invalid', 'Send an access token: Authorization: Bearer <token>.')
+export const noToken = refuse(
+  'token.invalid',
+  'Send an access token, or an admin key where one is needed: Authorization: Bearer <token>.',
+)
 const notForYou = refuse('caller.not-allowed', 'This kind of caller may not do that.')
 
 /** Who a command's key belongs to: two callers may choose the same key. */
@@ -79,10 +82,10 @@ export const createExecution = (dependencies: ExecutionDependencies): Execution 
     admitCaller: (operation, call) => {
       const { caller } = call
       if (!operation.callers.includes(caller.kind)) return caller.kind === 'anonymous' ? noToken : notForYou
-      if (caller.kind !== 'user') return undefined
-      // What is known of the session may be too old: the device may have been kicked meanwhile.
+      if (caller.kind === 'anonymous') return undefined
+      // What is known of the session may be too old: the device may have been kicked meanwhile, or the key revoked.
       if (operationDependencies.node.behind) return nodeBehind
-      return rateLimits.take(operation.limit, 'caller', caller.userId)
+      return rateLimits.take(operation.limit, 'caller', caller.kind === 'user' ? caller.userId : caller.keyId)
     },
 
     run: async (operation, call, args) => {

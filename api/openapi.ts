@@ -7,7 +7,7 @@ import { jsonSchemaTransform } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { type ErrorCode, errorTable } from './errors.ts'
 import { problemType } from './http-errors.ts'
-import type { Operation } from './operation.ts'
+import type { CallerKind, Operation } from './operation.ts'
 
 const errorCodes = Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]
 
@@ -70,6 +70,13 @@ const responsesOf = (operation: Operation): Record<number, unknown> => {
   return responses
 }
 
+/** One way of the several is enough. */
+const securityOf = (callers: readonly CallerKind[]): readonly object[] => {
+  if (callers.includes('anonymous')) return []
+  const schemes = { anonymous: undefined, user: { accessToken: [] }, admin: { adminKey: [] } } as const
+  return callers.flatMap(kind => schemes[kind] ?? [])
+}
+
 /** What a route says of itself; only the documentation reads it. */
 export const schemaOf = (operation: Operation): FastifySchema => {
   const { id, tag, summary, description, params, query, body, method, callers } = operation
@@ -79,7 +86,7 @@ export const schemaOf = (operation: Operation): FastifySchema => {
     tags: [tag],
     summary,
     ...(description === undefined ? undefined : { description }),
-    security: callers.includes('anonymous') ? [] : [{ accessToken: [] }],
+    security: securityOf(callers),
     ...(has(params) ? { params } : undefined),
     ...(has(query) ? { querystring: query } : undefined),
     ...(body === undefined ? undefined : { body }),
@@ -130,6 +137,13 @@ export const documentationOptions = ({ operations, version }: DocumentationOptio
             scheme: 'bearer',
             bearerFormat: 'JWT',
             description: 'From `POST /v1/sessions`.',
+          },
+          adminKey: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'adm_<keyId>_<secret>',
+            description:
+              "For the app's own backend, made by the operator: `npm run admin-key -- create --name backend`.",
           },
         },
       },

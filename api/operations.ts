@@ -1,6 +1,7 @@
 // Owns the one table of operations: HTTP, frames and the documentation are made from it.
 
 import { accountOperations } from './accounts.ts'
+import { adminAuditOperations } from './admin-audit.ts'
 import { blocklistOperations } from './blocklist.ts'
 import { conversationOperations } from './conversations.ts'
 import { groupOperations } from './groups.ts'
@@ -26,4 +27,5 @@ export const operations: readonly Operation[] = [
   ...messageOperations,
   ...notificationOperations,
   ...syncOperations,
+  ...adminAuditOperations,
 ]

@@ -3,6 +3,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type AdminKeys, isAdminKey } from './admin-keys.ts'
 import { fieldErrorsOf } from './dispatch.ts'
 import { type FieldError, invalid, isRefusal, type Refusal } from './errors.ts'
 import { type Execution, idempotencyKeyPattern, noToken } from './execution.ts'
@@ -23,6 +24,7 @@ export interface RouteDependencies {
   readonly operations: readonly Operation[]
   readonly execution: Execution
   readonly tokens: Tokens
+  readonly adminKeys: AdminKeys
 }
 
 const jsonType = 'application/json; charset=utf-8'
@@ -47,7 +49,11 @@ const addJsonParser = (app: FastifyInstance) => {
 const refused = (message: string) => new RequestRefused(invalid([{ path: '', message }]))
 
 /** Who calls. An operation open to everybody does not look at tokens: an outdated one must not keep anybody from signing in. */
-const callOf = async (operation: Operation, tokens: Tokens, request: FastifyRequest): Promise<Call | Refusal> => {
+const callOf = async (
+  operation: Operation,
+  { tokens, adminKeys }: RouteDependencies,
+  request: FastifyRequest,
+): Promise<Call | Refusal> => {
   const address = request.ip
   const header = request.headers['idempotency-key']
   const key = typeof header === 'string' && operation.method !== 'GET' ? header : undefined
@@ -57,6 +63,10 @@ const callOf = async (operation: Operation, tokens: Tokens, request: FastifyRequ
   if (operation.callers.includes('anonymous')) return { caller: { kind: 'anonymous' }, address, key }
   const token = bearer.exec(request.headers.authorization ?? '')?.[1]
   if (token === undefined) return noToken
+  if (isAdminKey(token)) {
+    const admin = await adminKeys.authenticate(token)
+    return isRefusal(admin) ? admin : { caller: { kind: 'admin', ...admin }, address, key }
+  }
   const principal = await tokens.authenticate(token)
   return isRefusal(principal) ? principal : { caller: { kind: 'user', ...principal }, address, key }
 }
@@ -88,7 +98,8 @@ const answer = (reply: FastifyReply, operation: Operation, value: unknown) =>
   isRefusal(value) ? sendRefusal(reply, value) : reply.code(operation.status).type(jsonType).send(jsonTextOf(value))
 
 /** Registers one route for each operation. */
-export const registerRoutes = (app: FastifyInstance, { operations, execution, tokens }: RouteDependencies): void => {
+export const registerRoutes = (app: FastifyInstance, dependencies: RouteDependencies): void => {
+  const { operations, execution } = dependencies
   addJsonParser(app)
   // Fields are checked once, in argsOf; the schemas of the routes are for the documentation.
   app.setValidatorCompiler(() => () => true)
@@ -104,7 +115,7 @@ export const registerRoutes = (app: FastifyInstance, { operations, execution, to
       onRequest: async (request, reply) => {
         const tooMany = execution.admitAddress(operation, request.ip)
         if (tooMany !== undefined) return sendRefusal(reply, tooMany)
-        const call = await callOf(operation, tokens, request)
+        const call = await callOf(operation, dependencies, request)
         if (isRefusal(call)) return sendRefusal(reply, call)
         const refusal = execution.admitCaller(operation, call)
         if (refusal !== undefined) return sendRefusal(reply, refusal)

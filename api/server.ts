@@ -8,6 +8,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
+import type { AdminKeys } from './admin-keys.ts'
 import { internalError, refuse } from './errors.ts'
 import type { Execution } from './execution.ts'
 import { type Readiness, registerHealth } from './health.ts'
@@ -30,6 +31,7 @@ export interface ApiOptions {
   readonly operations: readonly Operation[]
   readonly execution: Execution
   readonly tokens: Tokens
+  readonly adminKeys: AdminKeys
   readonly readiness: Readiness
   readonly registry: Registry
   readonly logger: Logger
@@ -40,8 +42,8 @@ export interface ApiOptions {
   readonly trustProxy?: readonly string[] | undefined
 }
 
-/** A conversation id in a path, with room for percent-encoding of its colons. */
-const pathPartCharactersMax = 200
+/** The name of a stream in a path, with room for percent-encoding of its colons. */
+const pathPartCharactersMax = 240
 /** A request must have arrived within this time. */
 const requestMsMax = 30_000
 const headerBytesMax = 16_384
@@ -125,7 +127,7 @@ const guardRoutes = (app: FastifyInstance) =>
 
 /** Builds the server; the caller listens, and closes it. */
 export const buildApi = (options: ApiOptions): FastifyInstance => {
-  const { operations, execution, tokens, corsOrigins, version, logger } = options
+  const { operations, execution, tokens, adminKeys, corsOrigins, version, logger } = options
   const app = createApp(options)
   guardRoutes(app)
   addErrorHandlers(app, operations, logger)
@@ -146,7 +148,7 @@ export const buildApi = (options: ApiOptions): FastifyInstance => {
     scope.addHook('onSend', async (_request, reply) => {
       reply.header('cache-control', 'no-store')
     })
-    registerRoutes(scope, { operations, execution, tokens })
+    registerRoutes(scope, { operations, execution, tokens, adminKeys })
   })
   return app
 }

@@ -2,9 +2,11 @@
 // auditor) or personal (erased by destroying a key, later). A new event is a compile error until it has its row.
 
 import type { AccountEvent } from './account/events.ts'
+import type { AdminKeyEvent } from './admin-key/events.ts'
 import type { BlocklistEvent } from './blocklist/events.ts'
 import type { CodeEvent } from './code/events.ts'
 import type { ConversationEvent } from './conversation/events.ts'
+import type { DomainEvent } from './decider.ts'
 import type { FollowerEvent } from './follower/events.ts'
 import type { GroupEvent } from './group/events.ts'
 import type { IdentityEvent } from './identity/events.ts'
@@ -23,6 +25,7 @@ export type LedgerEvent =
   | MessageEvent
   | InboxEvent
   | FollowerEvent
+  | AdminKeyEvent
 
 export type EventType = LedgerEvent['type']
 export type EventOf<Type extends EventType> = Extract<LedgerEvent, { type: Type }>
@@ -68,6 +71,17 @@ export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = 
   ConversationCleared: plain,
   ConversationDeleted: plain,
   FollowerAdvanced: plain,
+  AdminKeyCreated: { secret: ['hash'], personal: [] },
+  AdminKeyRevoked: plain,
 }
 
 export const isEventType = (type: string): type is EventType => Object.hasOwn(eventCatalogue, type)
+
+/** What an auditor may see of an event's data; undefined where nobody here knows which of its fields are secret. */
+export const withoutSecrets = ({ type, data }: DomainEvent): object | undefined => {
+  if (!isEventType(type)) return undefined
+  const secret: readonly string[] = eventCatalogue[type].secret
+  return secret.length === 0
+    ? data
+    : Object.fromEntries(Object.entries(data).filter(([name]) => !secret.includes(name)))
+}

@@ -99,6 +99,8 @@ export const streamOf = {
   conversation: (conversationId: ConversationId) => `conversation-${conversationId}`,
   message: (conversationId: ConversationId, seq: number) => `message-${conversationId}.${seq}`,
   inbox: (userId: UserId, conversationId: ConversationId) => `inbox-${userId}~${conversationId}`,
+  /** One for all keys. */
+  adminKey: () => 'adminKey-all',
   follower: (name: string) => `follower-${name}`,
   snapshot: (stream: string) => `snapshot-${stream}`,
 } as const

@@ -45,6 +45,11 @@ export const limits = {
   /** Offline and roaming messages of one conversation in a sync (R32, R33). */
   syncMessagesPerConversationMax: 100,
   roamingDays: 7,
+  /** Keys of the app's own backend that work at once. */
+  adminKeysMax: 20,
+  adminKeyNameCharactersMax: 64,
+  /** Events of the log in one page of an audit. */
+  auditPageMax: 500,
   /** A client's message id may be this far ahead of the server's clock. */
   clientClockAheadSecondsMax: 10,
 } as const

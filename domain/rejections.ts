@@ -47,6 +47,9 @@ export const rejectionCodes = [
   'message.not-sender',
   'message.recall-too-late',
   'message.not-recallable',
+  // admin keys
+  'admin-key.limit',
+  'admin-key.not-found',
   // any command
   'idempotency.mismatch',
   'command.conflict',

@@ -151,7 +151,7 @@ class EmbeddedStore implements EventStore {
     requireReadAll(options)
     const { from, direction, limit } = options
     return this.reading(log => {
-      const first = from === 'end' ? log.head : from === 'start' ? 0 : numberOf(from)
+      const first = from === 'end' ? log.head : from === 'start' ? 0 : Math.min(numberOf(from), log.head + 1)
       return log.readAll(first, direction === 'backwards', limit)
     })
   }

@@ -17,6 +17,8 @@ const routes: Routes = {
   ...messageRoutes,
   ...inboxRoutes,
   FollowerAdvanced: nothing,
+  AdminKeyCreated: nothing,
+  AdminKeyRevoked: nothing,
 }
 
 /** What must be read before the event can be routed; mostly nothing. */

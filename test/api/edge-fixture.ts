@@ -5,6 +5,7 @@ import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { expect } from 'vitest'
 import { z } from 'zod'
+import type { AdminKeys } from '../../api/admin-keys.ts'
 import type { OperationDependencies } from '../../api/dependencies.ts'
 import { createDispatch } from '../../api/dispatch.ts'
 import { refuse } from '../../api/errors.ts'
@@ -14,6 +15,7 @@ import { type Operation, operation, rawJson } from '../../api/operation.ts'
 import { createRateLimits } from '../../api/rate-limits.ts'
 import { buildApi } from '../../api/server.ts'
 import type { Tokens } from '../../api/tokens.ts'
+import { reject } from '../../domain/decider.ts'
 import type { SessionId, UserId } from '../../domain/ids.ts'
 import type { Node } from '../../eventstore/node.ts'
 import { Unavailable } from '../../eventstore/port.ts'
@@ -88,7 +90,19 @@ const fail = operation({
   run: (_dependencies, _call, args) => failures[args.groupId]?.() as object,
 })
 
-const operations: readonly Operation[] = [echo, page, open, fail]
+const backend = operation({
+  ...usual,
+  id: 'backend',
+  method: 'POST',
+  path: '/v1/admin/things',
+  callers: ['admin'],
+  frame: false,
+  limit: 'admin',
+  status: 200,
+  run: (_dependencies, call) => ({ caller: call.caller, command: call.command }),
+})
+
+const operations: readonly Operation[] = [echo, page, open, fail, backend]
 export const userId = 'ada' as UserId
 export const sessionId = 's1' as SessionId
 export const logged: string[] = []
@@ -108,6 +122,9 @@ export const build = (
     authenticate: (token: string) =>
       token === 'good' ? { userId, sessionId } : refuse(token === 'old' ? 'token.expired' : 'token.invalid', 'no'),
   } as Tokens
+  const adminKeys: AdminKeys = {
+    authenticate: key => (key === goodAdminKey ? { keyId: 'k1' } : reject('token.invalid', 'no')),
+  }
   const rateLimits = createRateLimits({ on: options.limits ?? false, nowMs: () => 0 })
   const execution = createExecution({
     operationDependencies: { keys: testKeys(), rateLimits, node } as OperationDependencies,
@@ -118,6 +135,7 @@ export const build = (
     operations: options.operations ?? operations,
     execution,
     tokens,
+    adminKeys,
     readiness: () => waiting,
     registry: new Registry(),
     logger,
@@ -127,6 +145,9 @@ export const build = (
   })
   return { app, execution, dispatch: createDispatch({ operations, execution }) }
 }
+
+/** The only admin key that works. */
+export const goodAdminKey = 'adm_good'
 
 export const auth = { authorization: 'Bearer good' }
 export const json = { ...auth, 'content-type': 'application/json' }

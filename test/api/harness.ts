@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { expect } from 'vitest'
+import { createAdminKeys } from '../../api/admin-keys.ts'
 import { type CodeMessage, createCodeDelivery } from '../../api/codes/delivery.ts'
 import type { ApiSettings } from '../../api/dependencies.ts'
 import { createDispatch, type Dispatch } from '../../api/dispatch.ts'
@@ -173,6 +174,7 @@ export const startHarness = async (): Promise<Harness> => {
     operations,
     execution,
     tokens,
+    adminKeys: createAdminKeys(node),
     readiness: () => [],
     registry: new Registry(),
     logger,

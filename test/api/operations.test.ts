@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { AdminKeys } from '../../api/admin-keys.ts'
 import type { OperationDependencies } from '../../api/dependencies.ts'
 import { errorTable } from '../../api/errors.ts'
 import { createExecution } from '../../api/execution.ts'
@@ -27,6 +28,7 @@ beforeAll(async () => {
       onError: () => undefined,
     }),
     tokens: {} as Tokens,
+    adminKeys: {} as AdminKeys,
     readiness: () => [],
     registry: new Registry(),
     logger: pino({ level: 'silent' }),
@@ -79,7 +81,9 @@ describe.each(operations.map(operation => [operation.id, operation] as const))('
       expect(description).toContain(`\`${code}\``)
       expect(content['application/problem+json'].schema.properties.code).toBeDefined()
     }
-    expect(described.security).toEqual(operation.callers.includes('anonymous') ? [] : [{ accessToken: [] }])
+    const schemes = { anonymous: 'none', user: 'accessToken', admin: 'adminKey' } as const
+    const isOpen = operation.callers.includes('anonymous')
+    expect(described.security).toEqual(isOpen ? [] : operation.callers.map(kind => ({ [schemes[kind]]: [] })))
     if (operation.method !== 'GET') {
       expect(described.parameters.map((p: { name: string }) => p.name)).toContain('idempotency-key')
       expect(described.responses[413] && described.responses[415]).toBeDefined()
@@ -120,6 +124,8 @@ describe('the table', () => {
         "DELETE /v1/groups/:/admins/:",
         "DELETE /v1/sessions/:",
         "DELETE /v1/sessions/current",
+        "GET /v1/admin/events",
+        "GET /v1/admin/streams/:",
         "GET /v1/blocklist",
         "GET /v1/blocklist/check",
         "GET /v1/conversations",

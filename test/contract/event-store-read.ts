@@ -158,8 +158,10 @@ export const readAllContract = (check: ContractTest): void => {
       expect(await store.readAll({ from: between, direction: 'backwards', limit: 1 })).toEqual([before])
     }
     const beyond = positionOf(BigInt(`0x${log.at(-1)?.position}`) + 1_000_000n)
-    expect(await store.readAll({ from: beyond, direction: 'forwards', limit: 5 })).toEqual([])
-    expect(await store.readAll({ from: beyond, direction: 'backwards', limit: 2 })).toEqual(log.slice(-2).reverse())
+    for (const from of [beyond, 'ffffffffffffffff' as Position]) {
+      expect(await store.readAll({ from, direction: 'forwards', limit: 5 })).toEqual([])
+      expect(await store.readAll({ from, direction: 'backwards', limit: 2 })).toEqual(log.slice(-2).reverse())
+    }
   })
 
   check('the start of the log forwards is the oldest page; backwards it is at most the oldest event', async context => {

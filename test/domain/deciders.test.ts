@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { account } from '../../domain/account/account.ts'
+import { adminKey } from '../../domain/admin-key/admin-key.ts'
 import { blocklist } from '../../domain/blocklist/blocklist.ts'
 import { code } from '../../domain/code/code.ts'
 import { conversation } from '../../domain/conversation/conversation.ts'
@@ -14,6 +15,7 @@ import { session } from '../../domain/session/session.ts'
 
 const deciders = {
   account,
+  adminKey,
   blocklist,
   code,
   conversation,

@@ -171,6 +171,7 @@ describe('streams', () => {
       conversation: streamOf.conversation(group),
       message: streamOf.message(group, 7),
       inbox: streamOf.inbox(ann, group),
+      adminKey: streamOf.adminKey(),
       follower: streamOf.follower('notify'),
       snapshot: streamOf.snapshot('group-g-1'),
     }

@@ -17,6 +17,8 @@ export const personas = [
   /** A stranger whom the member blocks. */
   'blocked',
   'anonymous',
+  /** The app's own backend, by an admin key. */
+  'backend',
   /** A device of the member that was signed out. */
   'ended',
 ] as const
@@ -100,12 +102,14 @@ export const openTheatre = async (service: TestService): Promise<Theatre> => {
   await ask(service, people.member, 'PUT', `/v1/blocklist/${people.blocked.userId}`)
   const ended = await service.signIn(people.member, 'ended')
   await ask(service, people.member, 'DELETE', `/v1/sessions/${ended.sessionId}`)
+  const adminKey = await service.adminKey()
   let last: Stage | undefined
   return {
     people,
     ended,
     tokenOf: persona => {
       if (persona === 'anonymous') return undefined
+      if (persona === 'backend') return adminKey
       return persona === 'ended' ? ended.accessToken : people[persona].token
     },
     stage: async ({ everyoneInvites } = { everyoneInvites: false }) => {

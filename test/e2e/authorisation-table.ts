@@ -28,6 +28,7 @@ type SignedInOutcomes = Readonly<Record<SignedInPersona, Outcome>>
 const needsSession = (outcomes: SignedInOutcomes): AccessCase['outcomes'] => ({
   ...outcomes,
   anonymous: 'token.invalid',
+  backend: 'caller.not-allowed',
   ended: 'session.ended',
 })
 const signedIn = (outcome: Outcome): AccessCase['outcomes'] =>
@@ -291,5 +292,26 @@ const conversations: Readonly<Record<string, readonly AccessCase[]>> = {
   ],
 }
 
+/** Of no user, whoever that is. */
+const admin: Readonly<Record<string, readonly AccessCase[]>> = {
+  listEvents: [{ outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' } }],
+  listStreamEvents: [
+    {
+      args: ({ people }) => ({ name: `account-${people.owner.userId}` }),
+      outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' },
+    },
+    {
+      what: 'of one that is not there',
+      args: () => ({ name: 'account-nobody' }),
+      outcomes: { ...signedIn('caller.not-allowed'), backend: 'stream.not-found' },
+    },
+  ],
+}
+
 /** By operation id. */
-export const access: Readonly<Record<string, readonly AccessCase[]>> = { ...accounts, ...groups, ...conversations }
+export const access: Readonly<Record<string, readonly AccessCase[]>> = {
+  ...accounts,
+  ...groups,
+  ...conversations,
+  ...admin,
+}

@@ -173,6 +173,11 @@ describe('as frames', () => {
     expect(await recordedAfter(head)).toEqual([])
   })
 
+  test('an admin key opens no socket', async () => {
+    const refused = service.connect({ accessToken: theatre.tokenOf('backend') ?? '' })
+    await expect(refused).rejects.toMatchObject({ closed: { code: 4403 } })
+  })
+
   test('an ended device gets no further than its hello', async () => {
     const refused = service.connect(theatre.ended)
     await expect(refused).rejects.toBeInstanceOf(DeviceClosed)

@@ -3,6 +3,8 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adminKeysOver, createAdminKey, revokeAdminKey } from '../../api/admin-keys.ts'
+import { systemClock } from '../../eventstore/clock.ts'
 import { divergence } from '../support/convergence.ts'
 import { createApi, type Device, expectOk, newMessageId, type SignedIn, signIn, signUp } from '../support/device.ts'
 import { postgresBinaries } from '../support/postgres.ts'
@@ -156,6 +158,21 @@ describeWithPostgres('two nodes', () => {
       expect(await api('POST', '/v1/sessions/refresh', { body })).toMatchObject({ status: 401 })
     }
     for (const node of [a, b]) await expect(connectTo(node, kicked)).rejects.toMatchObject({ closed: { code: 4403 } })
+  })
+
+  test('know an admin key, and that it was revoked, whichever was told', { timeout: slowMsMax }, async () => {
+    const { store, api } = await nodes.asOne()
+    const keys = adminKeysOver(store, systemClock, () => undefined)
+    const made = await createAdminKey(keys, 'backend')
+    const key = 'key' in made ? made.key : ''
+    const onBoth = async () => {
+      const answers = await Promise.all([1, 2].map(() => api('GET', '/v1/admin/events?limit=1', { token: key })))
+      return answers.map(({ status }) => status)
+    }
+    const settled = (status: number) => expect.poll(onBoth, { timeout: 10_000 }).toEqual([status, status])
+    await settled(200)
+    await revokeAdminKey(keys, key.split('_')[1] ?? '')
+    await settled(401)
   })
 
   test('end every other device on both when the password is changed on one', { timeout: slowMsMax }, async () => {

@@ -307,6 +307,8 @@ describe('over all events', () => {
     'CodeUsed',
     'SessionRefreshed',
     'FollowerAdvanced',
+    'AdminKeyCreated',
+    'AdminKeyRevoked',
   ]
   const perUser = ['unread', 'readSeq', 'clearedSeq', 'pinnedAt', 'myRole', 'active']
 

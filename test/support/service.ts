@@ -8,7 +8,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { vi } from 'vitest'
+import { adminKeysOver, createAdminKey } from '../../api/admin-keys.ts'
 import { type Config, readConfig } from '../../config.ts'
+import { isRejection } from '../../domain/decider.ts'
+import { systemClock } from '../../eventstore/clock.ts'
 import type { EventStore } from '../../eventstore/port.ts'
 import type { Database } from '../../projections/database.ts'
 import type { Service } from '../../service.ts'
@@ -65,6 +68,10 @@ export interface Person extends SignedUp {
 /** A device, by its tokens or by whose first one it is. */
 type Who = { readonly accessToken: string } | Person
 type Connecting = Partial<Omit<ConnectOptions, 'realtimeUrl' | 'token'>>
+
+const raise = (error: unknown) => {
+  throw error
+}
 
 const errorLevel = 50
 
@@ -149,6 +156,13 @@ export class TestService {
   /** Signs another device in. */
   signIn({ userName }: SignedUp, deviceId?: string): Promise<SignedIn> {
     return signIn(this.httpUrl, userName, deviceId)
+  }
+
+  /** Makes a key of the app's own backend, as another process would. */
+  async adminKey(): Promise<string> {
+    const made = await createAdminKey(adminKeysOver(this.store, systemClock, raise), 'backend')
+    if (isRejection(made)) throw new Error(made.detail)
+    return made.key
   }
 
   /** Opens the socket of a device. */
