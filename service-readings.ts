@@ -4,12 +4,14 @@ import type { Node } from './eventstore/node.ts'
 import type { RunningFollower } from './followers/runner.ts'
 import type { Reading } from './metrics.ts'
 import type { Runner } from './projections/runner.ts'
+import type { SignalLine } from './projections/signals.ts'
 import type { Realtime } from './realtime/server.ts'
 
 export interface Parts {
   readonly node: Node
   readonly runner: Runner
   readonly realtime: Realtime | undefined
+  readonly signalLine: SignalLine | undefined
   readonly followers: readonly RunningFollower[]
 }
 
@@ -17,7 +19,7 @@ const byName = <Value>(followers: readonly RunningFollower[], read: (follower: R
   Object.fromEntries(followers.map(follower => [follower.name, read(follower)]))
 
 /** Every published number, with where it comes from. */
-export const readings = ({ node, runner, realtime, followers }: Parts): readonly Reading[] => [
+export const readings = ({ node, runner, realtime, signalLine, followers }: Parts): readonly Reading[] => [
   { name: 'commands', help: 'Commands taken since the start', read: () => node.counters.commands },
   { name: 'rejections', help: 'Commands refused by a rule since the start', read: () => node.counters.rejections },
   { name: 'appends', help: 'Appends tried since the start', read: () => node.counters.appends },
@@ -72,5 +74,13 @@ export const readings = ({ node, runner, realtime, followers }: Parts): readonly
     name: 'ring_bytes',
     help: 'Bytes of recent frames held for resuming devices',
     read: () => realtime?.hub.ring.bytes,
+  },
+  { name: 'signals_sent', help: 'Signals told to other nodes', read: () => signalLine?.counters.sent },
+  { name: 'signals_heard', help: 'Signals heard of other nodes', read: () => signalLine?.counters.heard },
+  { name: 'signals_dropped', help: 'Signals no other node was told of', read: () => signalLine?.counters.dropped },
+  {
+    name: 'signals_connected',
+    help: '1 while this node hears the signals of the others',
+    read: () => signalLine && Number(signalLine.connected),
   },
 ]

@@ -29,6 +29,7 @@ import { allMembersOf } from './projections/member.ts'
 import { sentMessage } from './projections/message.ts'
 import { type Runner, startRunner } from './projections/runner.ts'
 import { readModelsVersion } from './projections/schema.ts'
+import { openSignalLine, type SignalLine } from './projections/signals.ts'
 import { syncOf } from './projections/sync.ts'
 import { type Realtime, startRealtime } from './realtime/server.ts'
 import { syncDocument } from './realtime/sync.ts'
@@ -188,7 +189,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
 
 const readSnapshot = (database: Database) => (userId: UserId, since: Position | null) => syncOf(database, userId, since)
 
-const openRealtime = (parts: Parts, execution: Execution): Promise<Realtime> => {
+const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine | undefined): Promise<Realtime> => {
   const { node, database, tokens, cursorPrefix, onError } = parts
   const { config } = parts.options
   const dispatch = createDispatch({ operations, execution })
@@ -201,10 +202,19 @@ const openRealtime = (parts: Parts, execution: Execution): Promise<Realtime> => 
     authenticate: async token => tokens.authenticate(token),
     readSnapshot: readSnapshot(database),
     readMembers: (userId, groupId) => allMembersOf(database, userId, groupId),
+    signalLine,
     allowedOrigins: config.CORS_ORIGINS,
     rateLimits: config.RATE_LIMITS === 'on',
     onError,
   })
+}
+
+/** To the other nodes, where there can be any: the embedded database belongs to one process. */
+const openLine = async ({ options: { config, logger } }: Parts, closers: Closers): Promise<SignalLine | undefined> => {
+  if (config.DATABASE_URL === undefined) return undefined
+  const line = await openSignalLine(config.DATABASE_URL, logger)
+  closers.push(() => line.close())
+  return line
 }
 
 const startFollowers = ({ node, options, onError }: Parts, closers: Closers): readonly RunningFollower[] => {
@@ -234,10 +244,12 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   const followers = startFollowers(parts, closers)
 
   let realtime: Realtime | undefined
+  let signalLine: SignalLine | undefined
   const realtimeUrl = () => config.PUBLIC_REALTIME_URL ?? socketUrl(config.HOST, realtime?.port ?? config.REALTIME_PORT)
   const execution = buildExecution(parts, closers, realtimeUrl)
   if (has(config, 'realtime')) {
-    realtime = await openRealtime(parts, execution)
+    signalLine = await openLine(parts, closers)
+    realtime = await openRealtime(parts, execution, signalLine)
     closers.push(() => realtime?.close())
   }
 
@@ -248,7 +260,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     tokens,
     adminKeys: createAdminKeys(node),
     readiness: () => (draining ? ['the shutdown'] : unreadyParts(node, stores.watch)),
-    registry: createRegistry(readings({ node, runner: stores.runner, realtime, followers })),
+    registry: createRegistry(readings({ node, runner: stores.runner, realtime, signalLine, followers })),
     logger,
     version,
     corsOrigins: config.CORS_ORIGINS ?? [],

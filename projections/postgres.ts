@@ -157,7 +157,7 @@ const sessionOn = (client: pg.Client): Session => {
   }
 }
 
-const connectionConfig = (databaseUrl: string): pg.ClientConfig => ({
+export const connectionConfig = (databaseUrl: string): pg.ClientConfig => ({
   connectionString: databaseUrl,
   options: startOptions,
   types: valueTypes,

@@ -1,10 +1,11 @@
 // Owns what a device's socket works with: who the device is, and what the rest of the product does for it. Types only.
 
 import type { Rejection } from '../domain/decider.ts'
-import type { ConversationId, GroupId, Position, SessionId, UserId } from '../domain/ids.ts'
+import type { GroupId, Position, SessionId, UserId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { Hub } from './hub.ts'
 import type { CursorPrefix } from './protocol.ts'
+import type { Signals } from './signals.ts'
 import type { DeviceSocket } from './socket.ts'
 import type { ReadSnapshot } from './sync.ts'
 
@@ -34,8 +35,7 @@ export interface SocketContext {
     userId: UserId,
     groupId: GroupId,
   ) => Promise<{ position: Position; items: readonly string[] } | undefined>
-  /** Tells the other devices that somebody types; false when there is no such conversation for the user. */
-  readonly typing: (from: UserId, conversationId: ConversationId) => boolean | Promise<boolean>
+  readonly signals: Signals
   readonly replySoon: (socket: DeviceSocket) => void
   readonly rateLimits: boolean
   /** Time that a socket may take for its hello. */

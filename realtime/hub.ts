@@ -15,6 +15,8 @@ import { chosen, hearsOfRecall, lastSeqAfter } from './standing.ts'
 /** What the hub needs of a device's socket. */
 export interface LiveSocket {
   readonly sessionId: SessionId
+  /** Orders the sockets of one session: the newer is the greater, on whatever node. */
+  readonly openedAs: string
   /** False until its sync has joined the live frames. */
   readonly live: boolean
   subscribe(topic: Topic): void

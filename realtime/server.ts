@@ -2,11 +2,10 @@
 // Every option is given explicitly: a wrong one aborts the process instead of throwing.
 
 import uWS from 'uWebSockets.js'
-import { blocklist } from '../domain/blocklist/blocklist.ts'
 import type { Rejection } from '../domain/decider.ts'
-import { group } from '../domain/group/group.ts'
-import { type ConversationId, conversationParts, type Position, streamOf, type UserId } from '../domain/ids.ts'
+import type { Position, UserId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
+import type { SignalLine } from '../projections/signals.ts'
 import type { Device, Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
 import { createHub, type Hub } from './hub.ts'
 import {
@@ -14,13 +13,11 @@ import {
   atIntervalMs,
   type CursorPrefix,
   frameBytesMax,
-  groupTopic,
   helloMsMax,
   idleSecondsMax,
   socketBufferBytesMax,
-  typingFrame,
-  userTopic,
 } from './protocol.ts'
+import { createSignals } from './signals.ts'
 import { DeviceSocket } from './socket.ts'
 import { type ReadSnapshot, syncDocument } from './sync.ts'
 
@@ -44,6 +41,8 @@ export interface RealtimeOptions {
   readonly authenticate: (token: string) => Promise<Device | Rejection>
   readonly readSnapshot: ReadSnapshot
   readonly readMembers: SocketContext['readMembers']
+  /** To the other nodes; undefined when there can be none. */
+  readonly signalLine: SignalLine | undefined
   /** Origins that browsers may connect from; undefined: any. */
   readonly allowedOrigins: readonly string[] | undefined
   readonly rateLimits: boolean
@@ -68,21 +67,6 @@ export class ListenError extends Error {
 }
 
 const delay = (milliseconds: number) => new Promise<void>(resolve => setTimeout(resolve, milliseconds))
-
-/** Whether somebody may be told that `from` types: the other of a P2P pair unless blocked, or the members' topic. */
-const typingTopic = async (node: Node, from: UserId, conversationId: ConversationId): Promise<string | undefined> => {
-  const parts = conversationParts(conversationId)
-  if (parts === undefined) return undefined
-  if (parts.kind === 'group') {
-    const { state } = await node.load(group, streamOf.group(parts.groupId))
-    return state.status === 'open' && state.members.has(from) ? groupTopic(parts.groupId) : undefined
-  }
-  const [one, other] = parts.users
-  if (from !== one && from !== other) return undefined
-  const recipient = from === one ? other : one
-  const { state } = await node.load(blocklist, streamOf.blocklist(recipient))
-  return state.blocked.has(from) ? undefined : userTopic(recipient)
-}
 
 /** Starts the server; resolves when it listens. @throws ListenError when the port is taken */
 export const startRealtime = async (options: RealtimeOptions): Promise<Realtime> => {
@@ -114,11 +98,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     replySoon: socket => {
       if (dirty.push(socket) === 1) setImmediate(flush)
     },
-    typing: async (from, conversationId) => {
-      const topic = await typingTopic(node, from, conversationId)
-      if (topic !== undefined) app.publish(topic, typingFrame(conversationId, from))
-      return topic !== undefined
-    },
+    signals: createSignals({ node, hub, publish, line: options.signalLine }),
   }
 
   app.ws<SocketData>('/v1/realtime', {

@@ -46,6 +46,7 @@ export class DeviceSocket implements LiveSocket {
   #phase: 'new' | 'hello' | 'live' = 'new'
   #device: Device | undefined
   #user: FollowedUser | undefined
+  #openedAs = ''
   #replies: string[] = []
   #pending = 0
   #leaving = false
@@ -63,6 +64,10 @@ export class DeviceSocket implements LiveSocket {
 
   get sessionId(): SessionId {
     return (this.#device?.sessionId ?? '') as SessionId
+  }
+
+  get openedAs(): string {
+    return this.#openedAs
   }
 
   get live(): boolean {
@@ -221,7 +226,7 @@ export class DeviceSocket implements LiveSocket {
     const device = this.#device
     if (args === undefined || device === undefined) return
     this.#work(frame, async () => {
-      await this.#context.typing(device.userId, args.conversationId as ConversationId)
+      await this.#context.signals.typing(device.userId, args.conversationId as ConversationId)
       return undefined
     })
   }
@@ -336,7 +341,7 @@ export class DeviceSocket implements LiveSocket {
 
   #attach(user: FollowedUser): void {
     if (this.#user !== undefined || this.#out.closed) return
-    for (const other of [...user.sockets]) if (other.sessionId === this.sessionId) other.end('replaced')
+    this.#openedAs = this.#context.signals.opened(user, this.sessionId)
     this.#user = user
     this.#context.hub.attach(user, this)
   }

@@ -212,6 +212,41 @@ describeWithPostgres('two nodes', () => {
     await Promise.all([onA.close(), onB.close()])
   })
 
+  test('tell of typing through both, and not to one who blocked', { timeout: slowMsMax }, async () => {
+    const typing: unknown[] = []
+    const { ada, bob, conversationId, onA, onB } = await pair()
+    const { conversationId: inGroup } = await onA.command('createGroup', { name: 'Both', memberIds: [bob.userId] })
+    const watching = await connectTo(b, bob.sessions[1] as SignedIn, {
+      onFrame: frame => frame.op === 'typing' && typing.push(frame.conversationId),
+    })
+    const type = (where: string) => onA.sendFrame({ op: 'typing', args: { conversationId: where } })
+    type(conversationId)
+    await watching.waitFor(() => typing.length === 1, 'that ada types')
+
+    await onB.command('blockUser', { userId: ada.userId })
+    const later = await onB.say(conversationId, 'who blocks may write')
+    await onA.whenPassed(later.position)
+    type(conversationId)
+    type(inGroup)
+    await watching.waitFor(() => typing.length === 2, 'that ada types in the group')
+    expect(typing).toEqual([conversationId, inGroup])
+    await Promise.all([onA, onB, watching].map(device => device.close()))
+  })
+
+  test('replace the socket that a device has on the other', { timeout: slowMsMax }, async () => {
+    const ada = await person(a, 'one', 'two')
+    const [session, spare] = ada.sessions as [SignedIn, SignedIn]
+    const onA = await connectTo(a, session)
+    const spareOnA = await connectTo(a, spare)
+    const onB = await connectTo(b, session)
+    expect(await onA.closed).toEqual({ code: 4409, reason: 'socket.replaced' })
+    expect(onA.bye).toMatchObject({ code: 4409, reconnect: 'never' })
+    const backOnA = await connectTo(a, session, { replica: onB.state })
+    expect(await onB.closed).toMatchObject({ code: 4409 })
+    for (const device of [backOnA, spareOnA]) expect((await device.command('listSessions', {})).items).toHaveLength(2)
+    await Promise.all([backOnA, spareOnA].map(device => device.close()))
+  })
+
   test('lose nothing when the one that keeps the read models is killed', { timeout: slowMsMax }, async () => {
     const isLeading = ({ process }: Node) => process.output().includes('read models are being kept current')
     expect([a, b].filter(isLeading)).toHaveLength(1)

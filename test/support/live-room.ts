@@ -101,6 +101,7 @@ export const openLiveRoom = (): LiveRoom => {
   const socketOf = (sessionId: string): ListeningSocket => {
     const socket: ListeningSocket = {
       sessionId: sessionId as never,
+      openedAs: '',
       live: false,
       topics: new Set(),
       heard: [],

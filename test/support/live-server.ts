@@ -90,6 +90,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
       return server.snapshot(userId, since)
     },
     readMembers: (userId: UserId, groupId: GroupId) => server.members(userId, groupId),
+    signalLine: undefined,
     allowedOrigins: undefined,
     rateLimits: true,
     onError: error => errors.push(error),
