@@ -22,6 +22,18 @@ export const incrementalQuery = z
     context.addIssue({ code: 'custom', message: 'does not go with since: changes come in one reply', path: ['cursor'] })
   })
 
+/** For such a query with filters, which do not go with `since`: what no longer passes one could not be told. */
+export const withoutSince =
+  (...filters: readonly string[]) =>
+  (fields: object, context: z.core.$RefinementCtx): void => {
+    const given = fields as Readonly<Record<string, unknown>>
+    if (given.since === undefined) return
+    for (const name of filters) {
+      if (given[name] === undefined) continue
+      context.addIssue({ code: 'custom', message: 'does not go with since: all changes come', path: [name] })
+    }
+  }
+
 /** Such a list's reply: a page, or with `since` the changes. */
 export const incrementalReply = (item: z.ZodType) =>
   z.object({

@@ -12,6 +12,7 @@ import type { GroupEvent } from './group/events.ts'
 import type { IdentityEvent } from './identity/events.ts'
 import type { InboxEvent } from './inbox/events.ts'
 import type { MessageEvent } from './message/events.ts'
+import type { NotificationEvent } from './notification/events.ts'
 import type { SessionEvent } from './session/events.ts'
 
 export type LedgerEvent =
@@ -24,6 +25,7 @@ export type LedgerEvent =
   | ConversationEvent
   | MessageEvent
   | InboxEvent
+  | NotificationEvent
   | FollowerEvent
   | AdminKeyEvent
 
@@ -70,6 +72,8 @@ export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = 
   ConversationUnpinned: plain,
   ConversationCleared: plain,
   ConversationDeleted: plain,
+  NotificationsRead: plain,
+  FriendRequestsRead: plain,
   FollowerAdvanced: plain,
   AdminKeyCreated: { secret: ['hash'], personal: [] },
   AdminKeyRevoked: plain,

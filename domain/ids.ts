@@ -101,6 +101,7 @@ export const streamOf = {
   inbox: (userId: UserId, conversationId: ConversationId) => `inbox-${userId}~${conversationId}`,
   /** One for all keys. */
   adminKey: () => 'adminKey-all',
+  notification: (userId: UserId) => `notification-${userId}`,
   follower: (name: string) => `follower-${name}`,
   snapshot: (stream: string) => `snapshot-${stream}`,
 } as const

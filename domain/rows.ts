@@ -23,6 +23,7 @@ export const collections = [
   'blocklist',
   'groups',
   'notifications',
+  'readMarks',
   'sessions',
 ] as const
 export type Collection = (typeof collections)[number]
@@ -79,16 +80,6 @@ export interface MemberRow {
   readonly joinedAt: Instant
   /** Who brought the member in; absent for the one who created the group. */
   readonly invitedBy?: UserId
-}
-
-/** A system notification: to one person, outside every conversation. */
-export interface NotificationRow {
-  /** Id of the event it tells of. */
-  readonly notificationId: string
-  readonly kind: 'removedFromGroup' | 'groupDissolved'
-  readonly groupId: GroupId
-  readonly by: UserId
-  readonly at: Instant
 }
 
 export interface ConversationRow {

@@ -44,6 +44,7 @@ const allTables: readonly TableName[] = [
   'group',
   'member',
   'notification',
+  'read_mark',
 ]
 
 /** Empties every read model and starts over at the beginning of this log. */

@@ -63,10 +63,18 @@ const groups = [
      removed_at timestamptz, ${position}, primary key (group_id, user_id))`,
   'create index member_by_user on member (user_id, group_id)',
   'create index member_by_removed on member (removed_at) where removed_at is not null',
+]
+
+const notifications = [
   `create table notification (
-     user_id ${id}, notification_id ${id}, kind text not null, group_id ${id} not null, by_id ${id} not null,
-     at timestamptz not null, ${position}, primary key (user_id, notification_id))`,
-  'create index notification_by_order on notification (user_id, position)',
+     user_id ${id}, notification_id ${id}, kind text not null, by_id ${id} not null, group_id ${id}, message text,
+     at timestamptz not null, asked_position char(16) collate "C" not null, state text not null, ended_at timestamptz,
+     ${position}, primary key (user_id, notification_id))`,
+  'create index notification_by_order on notification (user_id, asked_position)',
+  'create index notification_by_change on notification (user_id, position)',
+  'create index notification_by_ended on notification (ended_at) where ended_at is not null',
+  `create table read_mark (
+     user_id ${id} primary key, notifications char(16) collate "C", friend_requests char(16) collate "C", ${position})`,
 ]
 
 const checkpoint = [
@@ -78,7 +86,7 @@ const checkpoint = [
 /** By name, in order of the names. */
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-read-models': {
-    up: database => run(database, [...checkpoint, ...accounts, ...conversations, ...groups]),
+    up: database => run(database, [...checkpoint, ...accounts, ...conversations, ...groups, ...notifications]),
   },
 }
 

@@ -1,4 +1,4 @@
-// Owns how long tombstones stay: a device that was away for longer syncs in full. Deletes in slices, each in a transaction
+// Owns how long tombstones and ended notifications stay: a device that was away for longer syncs in full. Deletes in slices, each in a transaction
 // with the note of what is gone, so that nobody is told of changes that can no longer be told whole.
 
 import { schedule } from 'node-cron'
@@ -14,24 +14,32 @@ const sliceRowsMax = 1_000
 /** Once a day, at a quiet time in most places. */
 const purgeSchedule = '17 3 * * *'
 
-const tombstoneTables: Readonly<Partial<Record<TableName, readonly string[]>>> = {
-  session: ['session_id'],
-  blocklist: ['user_id', 'blocked_id'],
-  member: ['group_id', 'user_id'],
+interface Purged {
+  readonly key: readonly string[]
+  /** From when on the row is only kept for so long; null: it stays. */
+  readonly since: 'removed_at' | 'ended_at'
 }
 
-const deleteSlice = ([table, key]: [string, readonly string[]]): Statement => {
+/** Tombstones, and what nobody has to answer any more: a device drops that by itself then. */
+const purgedTables: Readonly<Partial<Record<TableName, Purged>>> = {
+  session: { key: ['session_id'], since: 'removed_at' },
+  blocklist: { key: ['user_id', 'blocked_id'], since: 'removed_at' },
+  member: { key: ['group_id', 'user_id'], since: 'removed_at' },
+  notification: { key: ['user_id', 'notification_id'], since: 'ended_at' },
+}
+
+const deleteSlice = ([table, { key, since }]: [string, Purged]): Statement => {
   const columns = key.join(', ')
   return statement(
     `${table}-purge`,
     `with gone as (delete from ${table} where (${columns}) in (
-       select ${columns} from ${table} where removed_at < $1::timestamptz order by removed_at limit ${sliceRowsMax})
+       select ${columns} from ${table} where ${since} < $1::timestamptz order by ${since} limit ${sliceRowsMax})
        returning position)
      select count(*)::int as count, max(position) as position from gone`,
   )
 }
 
-const slices = Object.entries(tombstoneTables).map(deleteSlice)
+const slices = Object.entries(purgedTables).map(deleteSlice)
 
 const note = statement(
   'checkpoint-note-purge',
@@ -47,7 +55,7 @@ const purgeSlice = async (transaction: Transaction, slice: Statement, before: In
   return gone.count
 }
 
-/** Deletes the tombstones of rows removed before a time. @returns how many */
+/** Deletes what was removed or ended before a time. @returns how many rows */
 export const purgeTombstones = async (database: Database, before: Instant): Promise<number> => {
   let total = 0
   for (const slice of slices) {
@@ -85,7 +93,8 @@ export const deletePurged = async (
   before: Instant | null,
 ): Promise<void> => {
   if (before === null) return
-  for (const table of tables.filter(name => Object.hasOwn(tombstoneTables, name))) {
-    await transaction.execute(`delete from "${table}" where removed_at < '${before}'`)
+  for (const table of tables) {
+    const since = purgedTables[table]?.since
+    if (since !== undefined) await transaction.execute(`delete from "${table}" where ${since} < '${before}'`)
   }
 }

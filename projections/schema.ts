@@ -4,7 +4,8 @@
 
 import type { InviteMode } from '../domain/group/attributes.ts'
 import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from '../domain/ids.ts'
-import type { GroupRole, NotificationRow } from '../domain/rows.ts'
+import type { NotificationKind, NotificationState } from '../domain/notification/row.ts'
+import type { GroupRole } from '../domain/rows.ts'
 import type { Platform } from '../domain/session/events.ts'
 
 /**
@@ -157,10 +158,24 @@ export interface MemberTable {
 export interface NotificationTable {
   user_id: UserId
   notification_id: string
-  kind: NotificationRow['kind']
-  group_id: GroupId
+  kind: NotificationKind
   by_id: UserId
+  group_id: GroupId | null
+  message: string | null
   at: Instant
+  /** Where it last called for attention. */
+  asked_position: Position
+  state: NotificationState
+  /** Null while it waits for an answer; it is kept for some days after. */
+  ended_at: Instant | null
+  position: Position
+}
+
+/** How far a user has seen. */
+export interface ReadMarkTable {
+  user_id: UserId
+  notifications: Position | null
+  friend_requests: Position | null
   position: Position
 }
 
@@ -176,6 +191,7 @@ export interface Schema {
   group: GroupTable
   member: MemberTable
   notification: NotificationTable
+  read_mark: ReadMarkTable
 }
 
 export type TableName = Exclude<keyof Schema, 'checkpoint'>

@@ -3,14 +3,15 @@
 
 import type { ConversationId, GroupId, Instant, Position, UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
+import { readMarksRowId } from '../domain/notification/row.ts'
 import type { Collection, ConversationRow } from '../domain/rows.ts'
 import { positionBeforeAll } from '../eventstore/port.ts'
 import { userRowFrom } from './account.ts'
 import { blocklistRowFrom } from './blocklist.ts'
 import { type Queryable, type Statement, statement } from './database.ts'
 import { groupRowFrom, type MemberGroupRow } from './group.ts'
-import { notificationRowFrom } from './notification.ts'
-import type { AccountTable, BlocklistTable, NotificationTable, SessionTable } from './schema.ts'
+import { notificationRowFrom, readMarksFrom } from './notification.ts'
+import type { AccountTable, BlocklistTable, NotificationTable, ReadMarkTable, SessionTable } from './schema.ts'
 import { sessionRowFrom } from './session.ts'
 import { lookUp } from './table.ts'
 import {
@@ -66,6 +67,7 @@ interface SyncResult {
   readonly blocklist: string | null
   readonly groups: string | null
   readonly notifications: string | null
+  readonly read_marks: string | null
   readonly sessions: string | null
 }
 
@@ -156,8 +158,9 @@ const syncStatement = (name: string, since: boolean): Statement => {
        )} as groups,
        ${jsonOf(
          `select * from notification where user_id = $1 ${changed('position >= $2')}
-          order by position desc, notification_id limit ${syncNotificationsMax}`,
+          order by asked_position desc, notification_id limit ${syncNotificationsMax}`,
        )} as notifications,
+       ${jsonOf(`select * from read_mark where user_id = $1 ${changed('position >= $2')}`)} as read_marks,
        ${jsonOf(
          `select * from session where user_id = $1 and ${since ? 'position >= $2' : 'removed_at is null'}
           order by opened_at, session_id`,
@@ -256,10 +259,17 @@ const collectionsOf = (result: SyncResult): readonly SyncRows[] => [
   ),
   split(
     'notifications',
-    rowsOf<NotificationTable>(result.notifications, ['at']),
+    rowsOf<NotificationTable>(result.notifications, ['at', 'ended_at']),
     () => false,
     notificationRowFrom,
     row => row.notification_id,
+  ),
+  split(
+    'readMarks',
+    rowsOf<ReadMarkTable>(result.read_marks, []),
+    () => false,
+    readMarksFrom,
+    () => readMarksRowId,
   ),
   { collection: 'messages', via: 'offline', items: linesOf(result.offline), removed: [] },
   { collection: 'messages', via: 'roaming', items: linesOf(result.roaming), removed: [] },

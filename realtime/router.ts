@@ -9,6 +9,7 @@ import { nothing } from './routes/frames.ts'
 import { groupRoutes } from './routes/group.ts'
 import { inboxRoutes } from './routes/inbox.ts'
 import { messageRoutes } from './routes/message.ts'
+import { notices, notificationRoutes } from './routes/notification.ts'
 
 /** One row an event: a new event does not compile until it says who hears of it. */
 const routes: Routes = {
@@ -16,6 +17,7 @@ const routes: Routes = {
   ...groupRoutes,
   ...messageRoutes,
   ...inboxRoutes,
+  ...notificationRoutes,
   FollowerAdvanced: nothing,
   AdminKeyCreated: nothing,
   AdminKeyRevoked: nothing,
@@ -32,5 +34,8 @@ export const needsOf = (event: DomainEvent): readonly Need[] => {
 export const route = (event: DomainEvent & Omit<Routed<EventType>, 'data'>, facts: RouteFacts): readonly Action[] => {
   if (!isEventType(event.type)) return []
   const found = routes[event.type] as Route<EventType>
-  return found.actions(event as never, facts, facts.cursorPrefix + event.position)
+  const cursor = facts.cursorPrefix + event.position
+  const actions = found.actions(event as never, facts, cursor)
+  const told = notices(event as never, facts, cursor)
+  return told.length === 0 ? actions : [...actions, ...told]
 }

@@ -3,16 +3,9 @@
 
 import type { Group } from '../../domain/group/group.ts'
 import { type GroupId, groupConversationId, type UserId } from '../../domain/ids.ts'
-import {
-  type GroupRole,
-  type GroupRow,
-  groupRowOf,
-  type MemberRow,
-  memberRowId,
-  type NotificationRow,
-} from '../../domain/rows.ts'
+import { type GroupRole, type GroupRow, groupRowOf, type MemberRow, memberRowId } from '../../domain/rows.ts'
 import type { Action, Need, RouteFacts, Routes } from '../actions.ts'
-import { groupTopic, membersTopic, patchFrame, putFrame, removeFrame, type Topic, userTopic } from '../protocol.ts'
+import { groupTopic, membersTopic, patchFrame, removeFrame, type Topic, userTopic } from '../protocol.ts'
 import { newConversationRow, publish, put } from './frames.ts'
 
 const memberRows = (groupId: GroupId, userIds: readonly UserId[], group: Group, cursor: string): readonly Action[] =>
@@ -89,18 +82,16 @@ const membersAdded: Routes['MembersAdded'] = {
 
 const membersRemoved: Routes['MembersRemoved'] = {
   needs: ({ groupId }) => [{ what: 'head', conversationId: groupConversationId(groupId) }],
-  actions: ({ data: { groupId, userIds, memberCount, reason, by, at }, id }, facts, cursor) => [
+  actions: ({ data: { groupId, userIds, memberCount } }, facts, cursor) => [
     ...userIds.flatMap(userId => {
       const { seq: lastSeq } = facts.head(groupConversationId(groupId))
       const topic = userTopic(userId)
       const inactive = patchFrame(cursor, 'conversations', groupConversationId(groupId), '{"active":false}')
-      const notification: NotificationRow = { notificationId: id, kind: 'removedFromGroup', groupId, by, at }
       return [
         { do: 'leave', userId, topic: groupTopic(groupId), lastSeq } as const,
         { do: 'leave', userId, topic: membersTopic(groupId) } as const,
         publish(topic, removeFrame(cursor, 'groups', groupId)),
         publish(topic, inactive),
-        ...(reason === 'kicked' ? [put(topic, cursor, 'notifications', notification)] : []),
       ]
     }),
     ...userIds.map(userId =>
@@ -129,18 +120,12 @@ const roleChanged = (myRole: GroupRole) => ({
   ) => [patchRole(userId, groupId, myRole, cursor), ...memberRows(groupId, [userId], facts.group(groupId), cursor)],
 })
 
+/** The group is needed for whom to notify. */
 const groupDissolved: Routes['GroupDissolved'] = {
   needs: ({ groupId }) => [{ what: 'group', groupId }],
-  actions: ({ data: { groupId, by, at }, id }, facts, cursor) => {
-    const group = facts.group(groupId)
-    const members = group.status === 'none' ? [] : [...group.members.keys()]
-    const notification: NotificationRow = { notificationId: id, kind: 'groupDissolved', groupId, by, at }
-    const frame = putFrame(cursor, 'notifications', JSON.stringify(notification))
-    return [
-      publish(groupTopic(groupId), removeFrame(cursor, 'groups', groupId)),
-      ...members.filter(userId => userId !== by).map(userId => publish(userTopic(userId), frame)),
-    ]
-  },
+  actions: ({ data: { groupId } }, _facts, cursor) => [
+    publish(groupTopic(groupId), removeFrame(cursor, 'groups', groupId)),
+  ],
 }
 
 export const groupRoutes = {

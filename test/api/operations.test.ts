@@ -155,6 +155,7 @@ describe('the table', () => {
         "POST /v1/groups/:/members",
         "POST /v1/groups/:/members/remove",
         "POST /v1/groups/:/transfer",
+        "POST /v1/notifications/read",
         "POST /v1/password-resets",
         "POST /v1/sessions",
         "POST /v1/sessions/refresh",

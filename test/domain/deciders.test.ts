@@ -11,6 +11,7 @@ import { group } from '../../domain/group/group.ts'
 import { identity } from '../../domain/identity/identity.ts'
 import { inbox } from '../../domain/inbox/inbox.ts'
 import { message } from '../../domain/message/message.ts'
+import { notification } from '../../domain/notification/notification.ts'
 import { session } from '../../domain/session/session.ts'
 
 const deciders = {
@@ -24,6 +25,7 @@ const deciders = {
   identity,
   inbox,
   message,
+  notification,
   session,
 } as const
 

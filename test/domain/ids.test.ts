@@ -172,6 +172,7 @@ describe('streams', () => {
       message: streamOf.message(group, 7),
       inbox: streamOf.inbox(ann, group),
       adminKey: streamOf.adminKey(),
+      notification: streamOf.notification(ann),
       follower: streamOf.follower('notify'),
       snapshot: streamOf.snapshot('group-g-1'),
     }

@@ -173,13 +173,15 @@ describe('who is kicked', () => {
       groupId,
       by: ada.userId,
       at: expect.stringMatching(instant),
+      position: kicked.body.position,
+      state: 'none',
     }
     expect(ofGroup).toEqual([
       { op: 'remove', collection: 'groups', cursor, id: groupId },
       { op: 'patch', collection: 'conversations', cursor, id: conversationId, set: { active: false } },
       { op: 'put', collection: 'notifications', cursor, value: notification },
     ])
-    expect(await bob.get('/v1/notifications')).toEqual({ items: [notification], next: null })
+    expect(await bob.get('/v1/notifications')).toEqual({ items: [notification], next: null, unread: 1 })
     for (const [method, of] of [
       ['GET', path],
       ['GET', `${path}/members`],

@@ -83,6 +83,7 @@ const manyEvents = (): Ledger => {
     ledger.recall(groupChat(`g${number % 30}`), 2 + Math.floor(number / 30), 'u1')
     ledger.read(`u${number + 2}`, groupChat(`g${number}`), 5)
   }
+  for (let number = 0; number < 100; number++) ledger.readNotifications(`u${number}`, ledger.position)
   ledger.password('u5', null)
   ledger.dissolve('g1', 'u1')
   return ledger

@@ -133,6 +133,7 @@ describe.each(databaseKinds)('random logs on %s', kind => {
 
 const idOf = (collection: string, row: Record<string, unknown>): string => {
   if (collection === 'messages') return `${row.conversationId}#${row.seq}`
+  if (collection === 'readMarks') return collection
   const [field = ''] = ['sessionId', 'notificationId'].filter(name => name in row)
   if (field !== '') return String(row[field])
   return String(

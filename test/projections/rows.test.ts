@@ -208,7 +208,8 @@ describe.each(databaseKinds)('rows on %s', kind => {
     ledger.kick('g1', 'dan', ['dan'], 'left')
     const dissolved = ledger.dissolve('g1', 'ada')
     await fold(database, ledger.events)
-    const of = async (name: string) => (await notificationsOf(database, user(name), { limit: 10 })).items
+    const page = (name: string) => notificationsOf(database, user(name), { limit: 10 })
+    const of = async (name: string) => (await page(name)).items
     expect(await of('ada')).toEqual([])
     expect(await of('dan')).toEqual([])
     expect(await of('cid')).toEqual([
@@ -218,10 +219,31 @@ describe.each(databaseKinds)('rows on %s', kind => {
         groupId: 'g1',
         by: 'ada',
         at: expect.any(String),
+        position: ledger.events[1]?.position,
+        state: 'none',
       },
     ])
     expect((await of('bob')).map(row => row.kind)).toEqual(['groupDissolved'])
     expect(await notificationChangesOf(database, user('bob'), dissolved)).toMatchObject({ items: [{}], removed: [] })
     expect(await notificationChangesOf(database, user('cid'), dissolved)).toMatchObject({ items: [], removed: [] })
+  })
+
+  test('notifications are unread until the mark has passed them, in all and whatever the page shows', async () => {
+    ledger.group('g1', 'ada', ['bob'])
+    const first = ledger.kick('g1', 'ada', ['bob'])
+    ledger.add('g1', 'ada', ['bob'])
+    ledger.kick('g1', 'ada', ['bob'])
+    await fold(database, ledger.events)
+    const page = (options = {}) => notificationsOf(database, user('bob'), { limit: 1, ...options })
+    const top = await page()
+    expect(top).toMatchObject({ unread: 2, items: [{}], next: expect.any(String) })
+    expect(await page({ cursor: top.next })).toMatchObject({ unread: 2, items: [{ position: first }], next: null })
+    expect(await page({ state: 'pending' })).toEqual({ unread: 2, items: [], next: null })
+    expect(await page({ state: 'none' })).toMatchObject({ unread: 2, items: [{}] })
+    const before = ledger.events.length
+    ledger.readNotifications('bob', first)
+    await fold(database, ledger.events.slice(before))
+    expect(await page()).toMatchObject({ unread: 1 })
+    expect(await notificationsOf(database, user('cid'), { limit: 1 })).toEqual({ unread: 0, items: [], next: null })
   })
 })

@@ -90,7 +90,15 @@ describe('the members of a group', () => {
         op: 'put',
         collection: 'notifications',
         cursor: cursorAt(6),
-        value: { notificationId: removal.id, kind: 'removedFromGroup', groupId, by: ann, at },
+        value: {
+          notificationId: removal.id,
+          kind: 'removedFromGroup',
+          groupId,
+          by: ann,
+          at,
+          position: removal.position,
+          state: 'none',
+        },
       },
     ])
     expect(heardBy(bob).map(({ op, collection }) => `${op} ${collection}`)).toEqual([

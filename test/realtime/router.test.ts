@@ -261,6 +261,7 @@ test('an event that nobody knows goes nowhere', () => {
 
 describe('over all events', () => {
   const facts = factsOf({ ...head(9), group: () => friends, openSessions: () => [openSession('old', 0)] })
+  const marks = { notifications: positionAt(3), friendRequests: null }
   const samples: { readonly [Type in EventType]?: RecordedEvent } = {
     SessionOpened: recorded(5, 'SessionOpened', {
       userId: ann,
@@ -296,6 +297,8 @@ describe('over all events', () => {
     ConversationUnpinned: inboxEvent('ConversationUnpinned', {}, inGroup),
     ConversationCleared: inboxEvent('ConversationCleared', {}, inGroup),
     ConversationDeleted: inboxEvent('ConversationDeleted', {}, inGroup),
+    NotificationsRead: recorded(5, 'NotificationsRead', { userId: ann, marks, at }),
+    FriendRequestsRead: recorded(5, 'FriendRequestsRead', { userId: ann, marks, at }),
   }
   /** Nobody hears of these at once. */
   const silent: readonly EventType[] = [

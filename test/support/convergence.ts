@@ -72,6 +72,15 @@ const compareRows = (what: string, list: readonly Row[], name: string, fresh: Re
   })
 }
 
+/** What a device counts by the user's marks, against what the list says. */
+const miscounted = async (get: Get, fresh: Replica): Promise<string[]> => {
+  const marks = fresh.collection('readMarks').get('readMarks')
+  const rows = [...fresh.collection('notifications').values()]
+  const counted = rows.filter(({ position }) => String(position) > String(marks?.notifications ?? '')).length
+  const { unread } = await get('/v1/notifications?limit=1')
+  return unread === counted ? [] : [`unread notifications: ${unread}, counted ${counted}`]
+}
+
 /** Pinned first, then by the last message, the newest first. */
 const misplaced = (list: readonly Row[]): string[] => {
   const keys = list.map(row => `${row.pinnedAt === null ? 0 : 1} ${(row.lastMessage as Row | null)?.at ?? ''}`)
@@ -101,6 +110,7 @@ const compareHttp = async (get: Get, userId: string, fresh: Replica): Promise<[s
     ...compareRows('groups', await wholeList(get, '/v1/groups'), 'groups', fresh),
     ...compareRows('blocklist', await wholeList(get, '/v1/blocklist'), 'blocklist', fresh),
     ...compareRows('notifications', await wholeList(get, '/v1/notifications'), 'notifications', fresh),
+    ...(await miscounted(get, fresh)),
     ...compareRows('sessions', (await get('/v1/sessions')).items, 'sessions', fresh),
   ]
   const visible = new Map<string, Row>()

@@ -16,6 +16,7 @@ import {
   type UserId,
 } from '../../domain/ids.ts'
 import type { InboxMarks } from '../../domain/inbox/events.ts'
+import type { ReadMarks } from '../../domain/notification/events.ts'
 import { positionOf, type RecordedEvent } from '../../eventstore/port.ts'
 
 const firstMs = Date.parse('2026-11-01T00:00:00.000Z')
@@ -41,6 +42,7 @@ export class Ledger {
   readonly #revisions = new Map<string, number>()
   readonly #heads = new Map<ConversationId, { seq: number; countable: number }>()
   readonly #marks = new Map<string, InboxMarks>()
+  readonly #readMarks = new Map<UserId, ReadMarks>()
   readonly #members = new Map<string, Set<UserId>>()
 
   constructor(options: { readonly startMs?: number; readonly stepMs?: number } = {}) {
@@ -118,6 +120,19 @@ export class Ledger {
   block(name: string, blocked: string, how: 'UserBlocked' | 'UserUnblocked' = 'UserBlocked'): Position {
     const userId = user(name)
     return this.record(streamOf.blocklist(userId), how, { userId, blockedId: user(blocked), at: this.at })
+  }
+
+  readNotifications(
+    name: string,
+    upTo: Position,
+    how: 'NotificationsRead' | 'FriendRequestsRead' = 'NotificationsRead',
+  ) {
+    const userId = user(name)
+    const before = this.#readMarks.get(userId) ?? { notifications: null, friendRequests: null }
+    const moved = how === 'NotificationsRead' ? { notifications: upTo } : { friendRequests: upTo }
+    const marks = { ...before, ...moved }
+    this.#readMarks.set(userId, marks)
+    return this.record(streamOf.notification(userId), how, { userId, marks, at: this.at })
   }
 
   headOf(conversationId: ConversationId): { readonly seq: number; readonly countable: number } {

@@ -89,7 +89,7 @@ const changeGroup = (ledger: Ledger, one: number, two: number, three: number, en
 const account = (ledger: Ledger, one: number, two: number) => {
   const name = pick(names, one)
   const session = `s${two % 4}`
-  switch (two % 5) {
+  switch (two % 6) {
     case 0:
       ledger.signIn(name, `${name}-${session}-${ledger.events.length}`)
       break
@@ -103,7 +103,10 @@ const account = (ledger: Ledger, one: number, two: number) => {
       ledger.block(name, pick(names, two + 1), 'UserUnblocked')
       break
     case 4:
-      ledger.account(`${name}-${ledger.events.length}`, { claimed: two % 2 === 0 })
+      ledger.account(`${name}-${ledger.events.length}`, { claimed: two % 4 === 0 })
+      break
+    case 5:
+      ledger.readNotifications(name, ledger.position, one % 2 ? 'NotificationsRead' : 'FriendRequestsRead')
       break
   }
 }

@@ -303,6 +303,13 @@ export class RandomPeople {
         this.#look(slot)
         if (slot.device === undefined && (await this.#isSignedIn(slot.session))) await this.#connect(slot, from)
       }),
+    readNotifications: async ({ back, ...by }) => {
+      const slot = this.#slot(by)
+      const held = [...((slot.device?.state ?? slot.stored)?.collection('notifications').values() ?? [])]
+      const positions = held.map(({ position }) => String(position)).toSorted()
+      const upTo = positions.at(-1 - back)
+      if (upTo !== undefined) await this.#ask(slot, 'readNotifications', { upTo })
+    },
     letTimePass: async () => {
       // Not so often that tokens expire.
       if (this.#timesPassed++ >= timesPassedMax) return

@@ -31,6 +31,7 @@ const idFields: Readonly<Record<string, (row: Row) => string>> = {
   members: row => `${row.groupId}#${row.userId}`,
   sessions: row => String(row.sessionId),
   notifications: row => String(row.notificationId),
+  readMarks: () => 'readMarks',
   settings: () => 'settings',
 }
 
