@@ -6,12 +6,14 @@ import type { Reading } from './metrics.ts'
 import type { Runner } from './projections/runner.ts'
 import type { SignalLine } from './projections/signals.ts'
 import type { Realtime } from './realtime/server.ts'
+import type { SyncTurns } from './realtime/sync-turns.ts'
 
 export interface Parts {
   readonly node: Node
   readonly runner: Runner
   readonly realtime: Realtime | undefined
   readonly signalLine: SignalLine | undefined
+  readonly syncTurns: SyncTurns
   readonly followers: readonly RunningFollower[]
 }
 
@@ -19,7 +21,7 @@ const byName = <Value>(followers: readonly RunningFollower[], read: (follower: R
   Object.fromEntries(followers.map(follower => [follower.name, read(follower)]))
 
 /** Every published number, with where it comes from. */
-export const readings = ({ node, runner, realtime, signalLine, followers }: Parts): readonly Reading[] => [
+export const readings = ({ node, runner, realtime, signalLine, syncTurns, followers }: Parts): readonly Reading[] => [
   { name: 'commands', help: 'Commands taken since the start', read: () => node.counters.commands },
   { name: 'rejections', help: 'Commands refused by a rule since the start', read: () => node.counters.rejections },
   { name: 'appends', help: 'Appends tried since the start', read: () => node.counters.appends },
@@ -75,6 +77,9 @@ export const readings = ({ node, runner, realtime, signalLine, followers }: Part
     help: 'Bytes of recent frames held for resuming devices',
     read: () => realtime?.hub.ring.bytes,
   },
+  { name: 'syncs_waiting', help: 'Devices waiting for their turn to sync', read: () => syncTurns.waiting },
+  { name: 'syncs_held_bytes', help: 'Snapshots held for devices taking them', read: () => syncTurns.heldBytes },
+  { name: 'syncs_refused', help: 'Syncs sent away since the start: too many', read: () => syncTurns.refused },
   { name: 'signals_sent', help: 'Signals told to other nodes', read: () => signalLine?.counters.sent },
   { name: 'signals_heard', help: 'Signals heard of other nodes', read: () => signalLine?.counters.heard },
   { name: 'signals_dropped', help: 'Signals no other node was told of', read: () => signalLine?.counters.dropped },

@@ -33,6 +33,7 @@ import { openSignalLine, type SignalLine } from './projections/signals.ts'
 import { syncOf } from './projections/sync.ts'
 import { type Realtime, startRealtime } from './realtime/server.ts'
 import { syncDocument } from './realtime/sync.ts'
+import { createSyncTurns, type SyncTurns } from './realtime/sync-turns.ts'
 import { readings } from './service-readings.ts'
 import {
   type DatabaseWatch,
@@ -85,6 +86,7 @@ interface Parts extends Stores {
   readonly onError: (error: unknown, what: string) => void
   /** What stands before the position in every cursor. */
   readonly cursorPrefix: string
+  readonly syncTurns: SyncTurns
 }
 
 /** Starts what the configuration asks for; resolves when it is ready. Everything opened is closed again when it fails. */
@@ -150,7 +152,7 @@ const openNode = async ({ store, database, runner }: Stores, onError: Parts['onE
 
 /** What runs operations, for HTTP and for frames alike. */
 const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => string): Execution => {
-  const { node, database, keys, tokens, runner, onError } = parts
+  const { node, database, keys, tokens, runner, syncTurns, onError } = parts
   const { config, logger } = parts.options
   const codes = createCodeDelivery(
     codeSendersOf({
@@ -165,6 +167,12 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
     logger,
   )
   closers.push(() => codes.close())
+  const syncing = {
+    readSnapshot: readSnapshot(database),
+    cursorPrefix: parts.cursorPrefix,
+    reached: node.whenSeen,
+    syncTurns,
+  }
   return createExecution({
     operationDependencies: {
       node,
@@ -180,7 +188,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
         version,
         socketUrl: realtimeUrl,
       },
-      sync: (userId, cursor) => syncDocument(readSnapshot(database), parts.cursorPrefix, node.position, userId, cursor),
+      sync: (userId, cursor) => syncDocument(syncing, userId, cursor),
     },
     passed: (position, timeoutMs) => runner.passed(position, timeoutMs),
     onError,
@@ -190,7 +198,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
 const readSnapshot = (database: Database) => (userId: UserId, since: Position | null) => syncOf(database, userId, since)
 
 const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine | undefined): Promise<Realtime> => {
-  const { node, database, tokens, cursorPrefix, onError } = parts
+  const { node, database, tokens, cursorPrefix, syncTurns, onError } = parts
   const { config } = parts.options
   const dispatch = createDispatch({ operations, execution })
   return startRealtime({
@@ -201,6 +209,7 @@ const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine
     dispatch: async (op, call, args) => replyTextOf(await dispatch(op, call, args)),
     authenticate: async token => tokens.authenticate(token),
     readSnapshot: readSnapshot(database),
+    syncTurns,
     readMembers: (userId, groupId) => allMembersOf(database, userId, groupId),
     signalLine,
     allowedOrigins: config.CORS_ORIGINS,
@@ -240,7 +249,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   closers.push(() => node.close())
   const tokens = createTokens({ keys: stores.keys, clock: systemClock, sessionIsValid: node.sessionIsValid })
   const cursorPrefix = `${stores.store.logId}.${readModelsVersion}.`
-  const parts: Parts = { ...stores, options, node, tokens, onError, cursorPrefix }
+  const parts: Parts = { ...stores, options, node, tokens, onError, cursorPrefix, syncTurns: createSyncTurns() }
   const followers = startFollowers(parts, closers)
 
   let realtime: Realtime | undefined
@@ -260,7 +269,9 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     tokens,
     adminKeys: createAdminKeys(node),
     readiness: () => (draining ? ['the shutdown'] : unreadyParts(node, stores.watch)),
-    registry: createRegistry(readings({ node, runner: stores.runner, realtime, signalLine, followers })),
+    registry: createRegistry(
+      readings({ node, runner: stores.runner, realtime, signalLine, syncTurns: parts.syncTurns, followers }),
+    ),
     logger,
     version,
     corsOrigins: config.CORS_ORIGINS ?? [],

@@ -19,6 +19,8 @@ import { createStates, type Held, type States } from './states.ts'
 /** How long what was read may be ahead of the subscription, and how long a shutdown waits for what was accepted. */
 const toldMsMax = 2_000
 const closeMsMax = 10_000
+/** Callers that may wait for a position at once; one more is answered at once with "not yet". */
+const waitingForPositionMax = 10_000
 
 /** The subscription has not passed a head seen more than behindMsMax ago: facts may be too old to decide on. */
 export class Behind extends Error {
@@ -51,6 +53,8 @@ export interface Node {
   readonly behind: boolean
   /** Position of the newest event this node has seen. */
   readonly position: Position
+  /** True once this node has seen the position, false when it has not within the time. */
+  whenSeen(position: Position, timeoutMs: number): Promise<boolean>
   /** Number of events seen since the start. */
   readonly eventsSeen: number
   /** Takes no more commands, finishes those it has, then stops following the log. */
@@ -81,25 +85,27 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
   let eventsSeen = 0
   let closing = false
 
-  const untold = new Set<() => void>()
+  const waiting = new Set<() => void>()
+  const whenSeen = (wanted: Position, timeoutMs: number) =>
+    new Promise<boolean>(resolve => {
+      if (position >= wanted) return resolve(true)
+      if (waiting.size >= waitingForPositionMax) return resolve(false)
+      const finish = (seen: boolean) => {
+        clearTimeout(timer)
+        waiting.delete(look)
+        resolve(seen)
+      }
+      const look = () => {
+        if (position >= wanted) finish(true)
+      }
+      const timer = setTimeout(() => finish(false), timeoutMs)
+      waiting.add(look)
+    })
   /** A head read from the log may show messages whose keys are not known here before the subscription brings them. */
-  const whenTold = (wanted: Position) =>
-    position >= wanted
-      ? undefined
-      : new Promise<void>((resolve, reject) => {
-          const finish = (settle: () => void) => {
-            clearTimeout(timer)
-            untold.delete(look)
-            settle()
-          }
-          const look = () => {
-            if (position >= wanted) finish(resolve)
-          }
-          const late = () => finish(() => reject(new Unavailable('The event log is ahead of this server. Try again.')))
-          const timer = setTimeout(late, toldMsMax)
-          untold.add(look)
-        })
-  const states = createStates(store, { whenTold })
+  const whenTold = async (wanted: Position) => {
+    if (!(await whenSeen(wanted, toldMsMax))) throw new Unavailable('The event log is ahead of this server. Try again.')
+  }
+  const states = createStates(store, { whenTold: wanted => (position >= wanted ? undefined : whenTold(wanted)) })
 
   const observe = (events: readonly RecordedEvent[]) => {
     states.apply(events)
@@ -153,7 +159,7 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
       const last = events.at(-1)
       if (last !== undefined) position = last.position
       eventsSeen += events.length
-      if (untold.size > 0) for (const look of [...untold]) look()
+      if (waiting.size > 0) for (const look of [...waiting]) look()
       tell(events)
     }
     if (!stopping.signal.aborted) throw new Error('the subscription ended')
@@ -192,6 +198,7 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
     get position() {
       return position
     },
+    whenSeen,
     get eventsSeen() {
       return eventsSeen
     },

@@ -8,6 +8,7 @@ import type { CursorPrefix } from './protocol.ts'
 import type { Signals } from './signals.ts'
 import type { DeviceSocket } from './socket.ts'
 import type { ReadSnapshot } from './sync.ts'
+import type { SyncTurns } from './sync-turns.ts'
 
 export interface Device {
   readonly userId: UserId
@@ -30,6 +31,7 @@ export interface SocketContext {
   readonly dispatch: Dispatch
   readonly authenticate: (token: string) => Promise<Device | Rejection>
   readonly readSnapshot: ReadSnapshot
+  readonly syncTurns: SyncTurns
   /** All rows of a group's members with the position they are of; undefined when the user may not see them. */
   readonly readMembers: (
     userId: UserId,

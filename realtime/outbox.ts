@@ -58,7 +58,7 @@ export class Outbox<Data> {
     if (this.closed) return
     const ws = this.#ws
     ws.cork(() => {
-      if (ws.send(byeFrame(close)) === dropped) this.onDropped()
+      if (ws.send(byeFrame(close, Math.random())) === dropped) this.onDropped()
       else ws.end(closes[close].code, closes[close].reason)
     })
   }

@@ -44,13 +44,22 @@ export const closes = {
   internal: { code: 4500, reason: 'internal', reconnect: 'later' },
   draining: { code: 4503, reason: 'server.draining', reconnect: 'later' },
   behind: { code: 4503, reason: 'server.behind', reconnect: 'later' },
+  busy: { code: 4503, reason: 'server.busy', reconnect: 'later' },
 } as const satisfies Record<string, { code: number; reason: string; reconnect: Reconnect }>
 
 export type CloseName = keyof typeof closes
 
-export const byeFrame = (name: CloseName): string => {
+/** Code of the closes that meet many devices at once: each is told another time to come back. */
+const closesMany = 4503
+const retryAfterSecondsMin = 1
+const retryAfterSecondsMax = 15
+
+/** @param chance from 0 to 1, another one for each device */
+export const byeFrame = (name: CloseName, chance: number): string => {
   const { code, reason, reconnect } = closes[name]
-  return JSON.stringify({ op: 'bye', code, reason, reconnect })
+  const seconds = retryAfterSecondsMin + chance * (retryAfterSecondsMax - retryAfterSecondsMin)
+  const later = code === closesMany ? { retryAfterSeconds: Math.round(seconds * 1_000) / 1_000 } : undefined
+  return JSON.stringify({ op: 'bye', code, reason, reconnect, ...later })
 }
 
 export type Topic = string

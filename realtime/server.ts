@@ -3,7 +3,7 @@
 
 import uWS from 'uWebSockets.js'
 import type { Rejection } from '../domain/decider.ts'
-import type { Position, UserId } from '../domain/ids.ts'
+import type { Position } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { SignalLine } from '../projections/signals.ts'
 import type { Device, Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
@@ -19,7 +19,8 @@ import {
 } from './protocol.ts'
 import { createSignals } from './signals.ts'
 import { DeviceSocket } from './socket.ts'
-import { type ReadSnapshot, syncDocument } from './sync.ts'
+import type { ReadSnapshot } from './sync.ts'
+import type { SyncTurns } from './sync-turns.ts'
 
 /** Sockets of one process; more are refused with 503. */
 export const socketsMax = 200_000
@@ -40,6 +41,8 @@ export interface RealtimeOptions {
   readonly dispatch: Dispatch
   readonly authenticate: (token: string) => Promise<Device | Rejection>
   readonly readSnapshot: ReadSnapshot
+  /** Shared with GET /v1/sync. */
+  readonly syncTurns: SyncTurns
   readonly readMembers: SocketContext['readMembers']
   /** To the other nodes; undefined when there can be none. */
   readonly signalLine: SignalLine | undefined
@@ -55,8 +58,6 @@ export interface Realtime {
   readonly port: number
   readonly hub: Hub
   readonly counters: RealtimeCounters
-  /** The sync as one document (GET /v1/sync). @returns JSON text */
-  sync(userId: UserId, cursor: string | undefined): Promise<string>
   /** Stops listening, closes the sockets in slices with 4503, then whatever is left. */
   close(): Promise<void>
 }
@@ -205,7 +206,6 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     port,
     hub,
     counters,
-    sync: (userId, cursor) => syncDocument(options.readSnapshot, options.cursorPrefix, hub.position, userId, cursor),
     close,
   }
 }

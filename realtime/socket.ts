@@ -6,6 +6,7 @@ import { isRejection } from '../domain/decider.ts'
 import type { ConversationId, GroupId, Position, SessionId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import type { Device, SocketContext, SocketData } from './context.ts'
+import { FrameRate } from './frame-rate.ts'
 import { errorText, type Frame, frameOf, type Hello, helloOf, jsonOf, membersArgsOf, typingArgsOf } from './frames.ts'
 import type { FollowedUser, LiveSocket } from './hub.ts'
 import { Outbox } from './outbox.ts'
@@ -20,14 +21,21 @@ import {
   openGroupsMax,
   pendingPerSocketMax,
   pieceBytesMax,
-  refusedFramesMax,
   syncedFrame,
   type Topic,
 } from './protocol.ts'
-import { pieces, positionIn, type Replay, readSince, replayFollowed, replaySnapshot, sinceOf } from './sync.ts'
+import {
+  catchUpMsMax,
+  pieces,
+  type Replay,
+  readSince,
+  replayFollowed,
+  replaySnapshot,
+  sinceOf,
+  textsOf,
+} from './sync.ts'
+import type { SyncTurn } from './sync-turns.ts'
 
-/** How long a device's sync may wait for the live events to reach its snapshot. */
-const catchUpMsMax = 2_000
 /** What is left to replay that goes out in one turn with the last of the sync. */
 const lastReplayFramesMax = 200
 const lastReplayUnitsMax = pieceBytesMax
@@ -50,15 +58,15 @@ export class DeviceSocket implements LiveSocket {
   #replies: string[] = []
   #pending = 0
   #leaving = false
-  #refused = 0
-  #tokens = framesBurstMax
-  #tokensAtMs: number
+  readonly #rate: FrameRate
+  /** While it waits for its turn to sync. */
+  #giveUpTurn = () => {}
 
   constructor(ws: WebSocket<SocketData>, address: string, context: SocketContext) {
     this.#out = new Outbox(ws)
     this.#context = context
     this.#address = address
-    this.#tokensAtMs = context.node.clock.unixMs()
+    this.#rate = new FrameRate(context.node.clock.unixMs())
     this.#helloTimer = setTimeout(() => this.end('noHello'), context.helloMs)
   }
 
@@ -113,6 +121,7 @@ export class DeviceSocket implements LiveSocket {
   onClose(): void {
     clearTimeout(this.#helloTimer)
     this.#replies = []
+    this.#giveUpTurn()
     this.#out.onClose()
     if (this.#user !== undefined) this.#context.hub.detach(this.#user, this)
   }
@@ -137,7 +146,7 @@ export class DeviceSocket implements LiveSocket {
     if (this.#phase === 'new') return this.#onHello(json)
     const frame = frameOf(json)
     if (frame === undefined) return this.#bad('A frame is {op, id?, key?, args} and nothing else.')
-    if (!this.#admit()) return this.#refuse(frame)
+    if (!this.#admit(frame)) return
     if (this.#phase === 'live') return this.#onFrame(frame)
     const detail = 'Wait for `synced` before the first command.'
     this.#replyTo(frame, errorText('sync.under-way', 'Not yet', detail, true))
@@ -155,24 +164,16 @@ export class DeviceSocket implements LiveSocket {
     this.end('badFrame')
   }
 
-  #admit(): boolean {
+  /** Counts a frame; one that is too fast is answered so, and in the end cut. */
+  #admit(frame: Frame): boolean {
     if (!this.#context.rateLimits) return true
-    const nowMs = this.#context.node.clock.unixMs()
-    // A clock that was set back gives nothing and takes nothing.
-    const seconds = Math.max(0, nowMs - this.#tokensAtMs) / 1_000
-    this.#tokens = Math.min(framesBurstMax, this.#tokens + seconds * framesPerSecondMax)
-    this.#tokensAtMs = nowMs
-    if (this.#tokens < 1) return false
-    this.#tokens--
-    // One who goes on sending twice as fast as allowed is cut in the end; one who slows down is forgiven.
-    this.#refused = Math.max(0, this.#refused - 1)
-    return true
-  }
-
-  #refuse(frame: Frame) {
-    if (++this.#refused > refusedFramesMax) return this.end('tooFast')
-    const detail = `At most ${framesPerSecondMax} frames a second. Wait a moment.`
-    this.#replyTo(frame, errorText('rate.limited', 'Too fast', detail, true))
+    const outcome = this.#rate.take(this.#context.node.clock.unixMs())
+    if (outcome === 'cut') this.end('tooFast')
+    if (outcome === 'refused') {
+      const detail = `At most ${framesPerSecondMax} frames a second. Wait a moment.`
+      this.#replyTo(frame, errorText('rate.limited', 'Too fast', detail, true))
+    }
+    return outcome === 'taken'
   }
 
   #replyTo(frame: Frame, part: string) {
@@ -290,11 +291,8 @@ export class DeviceSocket implements LiveSocket {
     if (isRejection(device)) return this.end(device.rejected === 'token.expired' ? 'tokenExpired' : 'ended')
     this.#device = device
     const { cursor } = hello.args
-    // Another node may have been a moment ahead of this one: its cursor is no reason to start over.
-    const known = positionIn(cursor, cursorPrefix)
-    if (known !== undefined && known > hub.position) await hub.whenRouted(known, catchUpMsMax)
+    const since = await sinceOf(cursor, cursorPrefix, hub.whenRouted)
     if (this.#out.closed) return
-    const since = sinceOf(cursor, cursorPrefix, hub.position)
     const user = hub.followed(device.userId)
     const replay = since === null || user === undefined ? undefined : replayFollowed(hub, user, since)
     if (replay === undefined) return this.#syncFromRows(hello.id, device, since)
@@ -304,7 +302,19 @@ export class DeviceSocket implements LiveSocket {
   }
 
   async #syncFromRows(id: string | undefined, device: Device, since: Position | null): Promise<void> {
-    const { hub, readSnapshot, counters } = this.#context
+    const { turn: waiting, giveUp } = this.#context.syncTurns.wait()
+    this.#giveUpTurn = giveUp
+    const turn = await waiting
+    try {
+      if (turn === undefined) this.end('busy')
+      else if (!this.#out.closed) await this.#syncInTurn(turn, id, device, since)
+    } finally {
+      turn?.leave()
+    }
+  }
+
+  async #syncInTurn(turn: SyncTurn, id: string | undefined, device: Device, since: Position | null): Promise<void> {
+    const { hub, node, readSnapshot, counters } = this.#context
     counters.syncs++
     // Whatever keeps the rows from being read passes: the device comes back later.
     const read = await readSince(readSnapshot, device.userId, since).catch(error => {
@@ -313,6 +323,7 @@ export class DeviceSocket implements LiveSocket {
     })
     if (read === undefined) return this.end('behind')
     const { snapshot, reset } = read
+    const takenByMs = node.clock.unixMs() + turn.hold(textsOf(snapshot))
     const isRouted = await hub.whenRouted(snapshot.position, catchUpMsMax)
     if (this.#out.closed) return
     const replay = isRouted ? replaySnapshot(hub, device.userId, snapshot) : undefined
@@ -322,8 +333,12 @@ export class DeviceSocket implements LiveSocket {
     // Attached from here on: a session that ends during the sync is cut like a live one.
     this.#attach(replay.user)
     for (const collection of snapshot.collections) {
-      for (const piece of pieces(collection)) if (!(await this.#sendAndDrain([piece]))) return
+      for (const piece of pieces(collection)) {
+        if (!(await this.#sendAndDrain([piece]))) return
+        if (node.clock.unixMs() > takenByMs) return this.end('busy')
+      }
     }
+    turn.leave()
     await this.#joinLive(replay)
   }
 

@@ -8,6 +8,7 @@ import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore }
 import { type CursorPrefix, groupTopic, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
 import type { RingEntry } from './ring.ts'
 import { chosen, hearsOfRecall, lastSeqAfter, type Standing } from './standing.ts'
+import { type SyncTurns, TooManySyncs } from './sync-turns.ts'
 
 /** Rows of one collection: JSON texts of what is there, ids of what is gone. */
 export interface SyncCollection {
@@ -33,15 +34,28 @@ export interface SyncSnapshot {
 export type ReadSnapshot = (userId: UserId, since: Position | null) => Promise<SyncSnapshot>
 
 /** The position in a cursor of this log and these read models; undefined for any other cursor. */
-export const positionIn = (cursor: string | undefined, prefix: CursorPrefix): Position | undefined => {
+const positionIn = (cursor: string | undefined, prefix: CursorPrefix): Position | undefined => {
   const parsed = cursor === undefined ? undefined : parseCursor(cursor)
   return parsed?.prefix === prefix ? parsed.position : undefined
 }
 
-/** Where a device's cursor leads: to the ring or the read models from a position, or to a whole sync. */
-export const sinceOf = (cursor: string | undefined, prefix: CursorPrefix, head: Position): Position | null => {
+/** How long a cursor that is ahead of this node may wait for it, and a snapshot for the live events to reach it. */
+export const catchUpMsMax = 2_000
+
+/** Whether a position was reached within the time: by what this node has seen, or routed. */
+export type Reached = (position: Position, timeoutMs: number) => Promise<boolean>
+
+/**
+ * Where a device's cursor leads: to the ring or the read models from a position, or to a whole sync (null). Another node may
+ * have been a moment ahead of this one: its cursor is no reason to start over.
+ */
+export const sinceOf = async (
+  cursor: string | undefined,
+  prefix: CursorPrefix,
+  reached: Reached,
+): Promise<Position | null> => {
   const position = positionIn(cursor, prefix)
-  return position === undefined || position > head ? null : position
+  return position !== undefined && (await reached(position, catchUpMsMax)) ? position : null
 }
 
 type Held = Collection | OpenCollection
@@ -95,19 +109,43 @@ export const readSince = async (
   return snapshot.tooOld ? { snapshot: await read(userId, null), reset: true } : { snapshot, reset: false }
 }
 
-/** The sync as one document, for clients without a socket. @returns JSON text */
+/** All texts of a snapshot, to see how large it is. */
+export function* textsOf({ collections }: SyncSnapshot): Generator<string> {
+  for (const { items, removed } of collections) {
+    yield* items
+    yield* removed
+  }
+}
+
+interface DocumentDependencies {
+  readonly readSnapshot: ReadSnapshot
+  readonly cursorPrefix: CursorPrefix
+  readonly reached: Reached
+  readonly syncTurns: SyncTurns
+}
+
+/**
+ * The sync as one document, for clients without a socket.
+ * @returns JSON text
+ * @throws TooManySyncs
+ */
 export const syncDocument = async (
-  read: ReadSnapshot,
-  prefix: CursorPrefix,
-  head: Position,
+  { readSnapshot, cursorPrefix, reached, syncTurns }: DocumentDependencies,
   userId: UserId,
   cursor: string | undefined,
 ): Promise<string> => {
-  const { snapshot, reset } = await readSince(read, userId, sinceOf(cursor, prefix, head))
-  const rows = snapshot.collections
-    .filter(({ items, removed }) => items.length > 0 || removed.length > 0)
-    .map(collection => rowsFrame(collection, collection.items, collection.removed))
-  return `{"reset":${reset},"rows":[${rows.join(',')}],"cursor":"${prefix}${snapshot.position}"}`
+  const since = await sinceOf(cursor, cursorPrefix, reached)
+  const turn = await syncTurns.wait().turn
+  if (turn === undefined) throw new TooManySyncs('Many devices sync at the same time. Try again in a moment.')
+  try {
+    const { snapshot, reset } = await readSince(readSnapshot, userId, since)
+    const rows = snapshot.collections
+      .filter(({ items, removed }) => items.length > 0 || removed.length > 0)
+      .map(collection => rowsFrame(collection, collection.items, collection.removed))
+    return `{"reset":${reset},"rows":[${rows.join(',')}],"cursor":"${cursorPrefix}${snapshot.position}"}`
+  } finally {
+    turn.leave()
+  }
 }
 
 /** What one user has to hear again from the ring: walks the entries with the user's topics as they were and change. */

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { blocklist } from '../../domain/blocklist/blocklist.ts'
-import { streamOf, type UserId } from '../../domain/ids.ts'
+import { type Position, streamOf, type UserId } from '../../domain/ids.ts'
 import { behindMsMax, headIntervalMs } from '../../eventstore/freshness.ts'
 import { Behind } from '../../eventstore/node.ts'
 import { Unavailable } from '../../eventstore/port.ts'
@@ -144,6 +144,22 @@ describe('the events of the log', () => {
     expect(told).toEqual([1, 1])
     expect(node.errors).toHaveLength(2)
     expect(node.behind).toBe(false)
+  })
+
+  test('are waited for by those who ask for a place, and not for ever', async () => {
+    await start()
+    store.subscriptionGate.shut()
+    const done = (await block('bob')) as { position: Position }
+    let seen: boolean | undefined
+    const waiting = node.whenSeen(done.position, 60_000).then(answer => {
+      seen = answer
+    })
+    expect(await node.whenSeen(done.position, 1)).toBe(false)
+    expect(seen).toBeUndefined()
+    store.subscriptionGate.open()
+    await waiting
+    expect(seen).toBe(true)
+    expect(await node.whenSeen(done.position, 0)).toBe(true)
   })
 
   test('of before the start are not told', async () => {

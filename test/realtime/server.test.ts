@@ -187,7 +187,12 @@ describe('a server that stops', () => {
     const silent = await server.connect()
     await server.realtime.close()
     for (const { socket } of devices) {
-      expect(await socket.next()).toEqual({ op: 'bye', code: 4503, reason: 'server.draining', reconnect: 'later' })
+      expect(await socket.next()).toMatchObject({
+        op: 'bye',
+        code: 4503,
+        reason: 'server.draining',
+        reconnect: 'later',
+      })
       expect(await socket.closed).toEqual({ code: 4503, reason: 'server.draining' })
     }
     expect((await silent.closed).code).toBe(4503)
@@ -274,11 +279,6 @@ test('a cursor comes now and then, when something happened', async () => {
   await server.routed()
   vi.advanceTimersByTime(atIntervalMs)
   expect(await socket.next()).toEqual({ op: 'at', cursor: prefix + position })
-})
-
-test('the sync as one document is that of this node', async () => {
-  const text = await server.realtime.sync(ann, undefined)
-  expect(JSON.parse(text)).toEqual({ reset: true, rows: [], cursor: prefix + server.node.position })
 })
 
 test('a hub that was closed bears events', async () => {

@@ -8,8 +8,8 @@ import { topicsBefore } from '../../realtime/hub.ts'
 import { groupTopic, pieceBytesMax, userTopic } from '../../realtime/protocol.ts'
 import type { RingEntry } from '../../realtime/ring.ts'
 import {
+  catchUpMsMax,
   pieces,
-  positionIn,
   type ReadSnapshot,
   readSince,
   replayFollowed,
@@ -18,6 +18,7 @@ import {
   sinceOf,
   syncDocument,
 } from '../../realtime/sync.ts'
+import { createSyncTurns } from '../../realtime/sync-turns.ts'
 import { openLiveRoom } from '../support/live-room.ts'
 import { canonical } from '../support/replica.ts'
 import {
@@ -52,9 +53,18 @@ const cursorsOf = (frames: readonly string[] | undefined) =>
 describe('a cursor', () => {
   const cursor = `${prefix}${positionAt(7)}`
 
-  test('of this log and these read models leads to its place', () => {
-    expect(sinceOf(cursor, prefix, positionAt(7))).toBe(positionAt(7))
-    expect(positionIn(cursor, prefix)).toBe(positionAt(7))
+  /** What has reached a place, and never gets further. */
+  const reached = (head: number) => async (position: Position) => position <= positionAt(head)
+
+  test('of this log and these read models leads to its place', async () => {
+    expect(await sinceOf(cursor, prefix, reached(7))).toBe(positionAt(7))
+  })
+
+  test('that is ahead of this node leads to its place as soon as the node is there', async () => {
+    const asked: unknown[] = []
+    const soon = async (...wait: [Position, number]) => asked.push(wait) > 0
+    expect(await sinceOf(cursor, prefix, soon)).toBe(positionAt(7))
+    expect(asked).toEqual([[positionAt(7), catchUpMsMax]])
   })
 
   test.each([
@@ -65,8 +75,8 @@ describe('a cursor', () => {
     ['nonsense', 'nonsense', prefix, 7],
     ['one with a longer place', `${cursor}0`, prefix, 7],
     ['one in capitals', `${prefix}000000000000000A`, prefix, 11],
-  ])('%s leads to a whole sync', (_what, text, own, head) => {
-    expect(sinceOf(text, own, positionAt(head))).toBeNull()
+  ])('%s leads to a whole sync', async (_what, text, own, head) => {
+    expect(await sinceOf(text, own, reached(head))).toBeNull()
   })
 })
 
@@ -136,12 +146,22 @@ describe('a snapshot', () => {
   })
 
   test('is one document for those without a socket', async () => {
-    const text = await syncDocument(readOf(false), prefix, positionAt(9), ann, `${prefix}${positionAt(3)}`)
+    const syncTurns = createSyncTurns()
+    const syncing = { readSnapshot: readOf(false), cursorPrefix: prefix, reached: async () => true, syncTurns }
+    const text = await syncDocument(syncing, ann, `${prefix}${positionAt(3)}`)
     expect(JSON.parse(text)).toEqual({
       reset: false,
       rows: [{ op: 'rows', collection: 'users', items: [{ userId: 'bob' }] }],
       cursor: prefix + positionAt(9),
     })
+    expect(syncTurns.reading).toBe(0)
+  })
+
+  test('as a document waits for its turn as a device does, and says when there is none', async () => {
+    const [readSnapshot, reached] = [readOf(false), async () => true]
+    const syncTurns = createSyncTurns(0, 1, 0)
+    const document = syncDocument({ readSnapshot, cursorPrefix: prefix, reached, syncTurns }, ann, undefined)
+    await expect(document).rejects.toMatchObject({ code: 'overloaded' })
   })
 })
 

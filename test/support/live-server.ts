@@ -6,6 +6,7 @@ import type { ConversationId, GroupId, Position, SessionId, UserId } from '../..
 import type { Dispatch, SocketCall } from '../../realtime/context.ts'
 import { type Realtime, type RealtimeOptions, startRealtime } from '../../realtime/server.ts'
 import type { SyncSnapshot } from '../../realtime/sync.ts'
+import { createSyncTurns } from '../../realtime/sync-turns.ts'
 import { type FaultyStore, faultyStoreOver, openTestLog, type TestLog } from './faulty-store.ts'
 import { openRawSocket, type RawSocket, type RawSocketOptions, type ServerFrame } from './raw-socket.ts'
 import { ann, bob, cid, prefix } from './routing.ts'
@@ -91,6 +92,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
     },
     readMembers: (userId: UserId, groupId: GroupId) => server.members(userId, groupId),
     signalLine: undefined,
+    syncTurns: createSyncTurns(),
     allowedOrigins: undefined,
     rateLimits: true,
     onError: error => errors.push(error),
