@@ -9,6 +9,9 @@ export const limits = {
   codeWrongTriesMax: 5,
   /** Names and texts, in characters (R3, R14, R59). */
   nameCharactersMax: 64,
+  avatarUrlCharactersMax: 1_024,
+  signatureCharactersMax: 256,
+  profileExtensionCharactersMax: 1_024,
   userNameCharactersMin: 3,
   userNameCharactersMax: 32,
   passwordCharactersMin: 8,

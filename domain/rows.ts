@@ -1,7 +1,6 @@
 // Owns how the rows of every collection look to clients: the same over HTTP, in the sync and in live frames.
 // Builders are pure and total; whoever has the values (a read model, a held state) builds the same text.
 
-import type { Account } from './account/account.ts'
 import type { InviteMode } from './group/attributes.ts'
 import type { Group } from './group/state.ts'
 import {
@@ -31,19 +30,6 @@ export type Collection = (typeof collections)[number]
 /** Collections that come on request only (`open`). */
 export const openCollections = ['members'] as const
 export type OpenCollection = (typeof openCollections)[number]
-
-export interface UserRow {
-  readonly userId: UserId
-  readonly userName?: string
-  readonly name: string
-}
-
-/** What only the user sees of the own account. */
-export interface OwnUserRow extends UserRow {
-  readonly phone?: string
-  readonly email?: string
-  readonly createdAt: Instant
-}
 
 export interface SessionRow {
   readonly sessionId: SessionId
@@ -128,13 +114,6 @@ export const recalledFieldsOf = (recall: MessageRecalled['data']): RecalledField
 /** The wire text of a recalled message: what it was, without its content. */
 export const tombstoneText = (wireText: string, recall: MessageRecalled['data']): string =>
   JSON.stringify({ ...JSON.parse(wireText), ...recalledFieldsOf(recall) })
-
-/** What everybody may see of an account; undefined while there is none. */
-export const userRowOf = (account: Account): UserRow | undefined => {
-  if (account.status === 'none') return undefined
-  const { userId, userName, name } = account
-  return { userId, ...(userName === undefined ? undefined : { userName }), name }
-}
 
 /** A group as one of its members sees it; undefined for others. */
 export const groupRowOf = (group: Group, userId: UserId): GroupRow | undefined => {

@@ -1,8 +1,9 @@
 // Owns the accounts as others and their owners see them. Folds accounts and the claims on their identities.
 // Never stores a secret, and never shows an account without a claim: until then it does not exist (R1).
 
+import { initialPrivateProfile, type ProfileChanges } from '../domain/account/profile.ts'
+import { type OwnUserRow, ownUserRowOf, type UserRow, userRowOf } from '../domain/account/row.ts'
 import type { UserId } from '../domain/ids.ts'
-import type { OwnUserRow, UserRow } from '../domain/rows.ts'
 import { type Queryable, statement } from './database.ts'
 import type { Projection } from './projection.ts'
 import type { AccountTable } from './schema.ts'
@@ -14,12 +15,61 @@ const table = tableOf('account', ['user_id'], {
   user_name: 'text',
   phone: 'text',
   email: 'text',
+  avatar_url: 'text',
+  signature: 'text',
+  gender: 'text',
+  birthday: 'text',
+  extension: 'text',
+  friend_policy: 'text',
+  found_by_phone: 'boolean',
+  found_by_email: 'boolean',
+  found_by_user_name: 'boolean',
+  found_by_name_prefix: 'boolean',
   claims: 'integer',
   created_at: 'timestamptz',
   position: 'text',
 })
 
-const folds = ['AccountCreated', 'IdentityClaimed', 'IdentityReleased'] as const
+const folds = ['AccountCreated', 'ProfileChanged', 'IdentityClaimed', 'IdentityReleased'] as const
+
+type ProfileColumns = Omit<
+  AccountTable,
+  'user_id' | 'user_name' | 'phone' | 'email' | 'claims' | 'created_at' | 'position'
+>
+
+/** The row's columns after the changes. */
+const profileColumns = (row: ProfileColumns, changes: ProfileChanges): ProfileColumns => {
+  const { discoverableBy } = changes
+  const kept = <Value>(change: Value | undefined, before: Value): Value => (change === undefined ? before : change)
+  return {
+    name: kept(changes.name, row.name),
+    avatar_url: kept(changes.avatarUrl, row.avatar_url),
+    signature: kept(changes.signature, row.signature),
+    gender: kept(changes.gender, row.gender),
+    birthday: kept(changes.birthday, row.birthday),
+    extension: kept(changes.extension, row.extension),
+    friend_policy: kept(changes.friendPolicy, row.friend_policy),
+    found_by_phone: kept(discoverableBy?.phone, row.found_by_phone),
+    found_by_email: kept(discoverableBy?.email, row.found_by_email),
+    found_by_user_name: kept(discoverableBy?.userName, row.found_by_user_name),
+    found_by_name_prefix: kept(discoverableBy?.namePrefix, row.found_by_name_prefix),
+  }
+}
+
+const { discoverableBy: initially, friendPolicy } = initialPrivateProfile
+
+const initialColumns: Omit<ProfileColumns, 'name'> = {
+  avatar_url: null,
+  signature: null,
+  gender: null,
+  birthday: null,
+  extension: null,
+  friend_policy: friendPolicy,
+  found_by_phone: initially.phone,
+  found_by_email: initially.email,
+  found_by_user_name: initially.userName,
+  found_by_name_prefix: initially.namePrefix,
+}
 
 export const accountProjection: Projection = {
   name: 'account',
@@ -38,8 +88,13 @@ export const accountProjection: Projection = {
       const row = fold.get(data.userId)
       if (type === 'AccountCreated') {
         const { userId, name, userName = null, phone = null, email = null, at } = data
-        fold.put({ user_id: userId, name, user_name: userName, phone, email, claims: 0, created_at: at, position })
-      } else if (row !== undefined) {
+        const identity = { user_id: userId, user_name: userName, phone, email }
+        fold.put({ ...identity, name, ...initialColumns, claims: 0, created_at: at, position })
+      } else if (row === undefined) {
+        // A claim for an account that is not there.
+      } else if (type === 'ProfileChanged') {
+        fold.put({ ...row, ...profileColumns(row, data.set), position })
+      } else {
         fold.put({ ...row, claims: row.claims + (type === 'IdentityClaimed' ? 1 : -1), position })
       }
     }
@@ -47,15 +102,52 @@ export const accountProjection: Projection = {
   },
 }
 
-export const userRowFrom = (row: Pick<AccountTable, 'user_id' | 'name' | 'user_name'>): UserRow => ({
+/** The columns of what everybody may see, for statements that show users. */
+export const publicColumns = [
+  'user_id',
+  'user_name',
+  'name',
+  'avatar_url',
+  'signature',
+  'gender',
+  'birthday',
+  'extension',
+] as const
+export type PublicAccount = Pick<AccountTable, (typeof publicColumns)[number]>
+
+const publicFrom = (row: PublicAccount): UserRow => ({
   userId: row.user_id,
-  ...(row.user_name === null ? undefined : { userName: row.user_name }),
   name: row.name,
+  ...(row.user_name === null ? undefined : { userName: row.user_name }),
+  ...(row.avatar_url === null ? undefined : { avatarUrl: row.avatar_url }),
+  ...(row.signature === null ? undefined : { signature: row.signature }),
+  ...(row.gender === null ? undefined : { gender: row.gender }),
+  ...(row.birthday === null ? undefined : { birthday: row.birthday }),
+  ...(row.extension === null ? undefined : { extension: row.extension }),
 })
+
+/** What everybody may see. */
+export const userRowFrom = (row: PublicAccount): UserRow => userRowOf(publicFrom(row))
+
+/** What the user alone sees. */
+export const ownUserRowFrom = (row: AccountTable): OwnUserRow =>
+  ownUserRowOf({
+    ...publicFrom(row),
+    ...(row.phone === null ? undefined : { phone: row.phone }),
+    ...(row.email === null ? undefined : { email: row.email }),
+    friendPolicy: row.friend_policy,
+    discoverableBy: {
+      phone: row.found_by_phone,
+      email: row.found_by_email,
+      userName: row.found_by_user_name,
+      namePrefix: row.found_by_name_prefix,
+    },
+    createdAt: row.created_at,
+  })
 
 const byIds = statement(
   'account-by-ids',
-  'select user_id, name, user_name from account where user_id = any($1::text[]) and claims > 0',
+  `select ${publicColumns.join(', ')} from account where user_id = any($1::text[]) and claims > 0`,
 )
 
 /** The accounts with these ids; unknown ones are left out, the order is that of the ids. */
@@ -70,11 +162,5 @@ const own = statement('account-own', 'select * from account where user_id = $1 a
 /** The user's own account with its private fields. */
 export const ownUser = async (database: Queryable, userId: UserId): Promise<OwnUserRow | undefined> => {
   const [row] = await database.query<AccountTable>(own, [userId])
-  if (row === undefined) return undefined
-  return {
-    ...userRowFrom(row),
-    ...(row.phone === null ? undefined : { phone: row.phone }),
-    ...(row.email === null ? undefined : { email: row.email }),
-    createdAt: row.created_at,
-  }
+  return row === undefined ? undefined : ownUserRowFrom(row)
 }

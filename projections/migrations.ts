@@ -17,7 +17,9 @@ const oftenChanged = 'with (fillfactor = 70)'
 const accounts = [
   `create table account (
      user_id ${id} primary key, name text not null, user_name text, phone text, email text,
-     claims integer not null, created_at timestamptz not null, ${position})`,
+     avatar_url text, signature text, gender text, birthday text, extension text, friend_policy text not null,
+     found_by_phone boolean not null, found_by_email boolean not null, found_by_user_name boolean not null,
+     found_by_name_prefix boolean not null, claims integer not null, created_at timestamptz not null, ${position})`,
   `create table session (
      session_id ${id} primary key, user_id ${id} not null, device_id text not null, platform text not null,
      name text not null, opened_at timestamptz not null, removed_at timestamptz, ${position})`,

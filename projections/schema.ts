@@ -2,6 +2,7 @@
 // both. Instants are RFC 3339 text here and timestamptz in the database; `position` is that of the event that last
 // changed the row. No table here may hold anything the log does not.
 
+import type { FriendPolicy, Gender } from '../domain/account/profile.ts'
 import type { InviteMode } from '../domain/group/attributes.ts'
 import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from '../domain/ids.ts'
 import type { NotificationKind, NotificationState } from '../domain/notification/row.ts'
@@ -32,6 +33,17 @@ export interface AccountTable {
   user_name: string | null
   phone: string | null
   email: string | null
+  avatar_url: string | null
+  signature: string | null
+  gender: Gender | null
+  /** `2001-12-31`. */
+  birthday: string | null
+  extension: string | null
+  friend_policy: FriendPolicy
+  found_by_phone: boolean
+  found_by_email: boolean
+  found_by_user_name: boolean
+  found_by_name_prefix: boolean
   /** Identities claimed for the account; 0: pending, shown nowhere. */
   claims: number
   created_at: Instant

@@ -6,7 +6,7 @@ import { limits } from '../domain/limits.ts'
 import { readMarksRowId } from '../domain/notification/row.ts'
 import type { Collection, ConversationRow } from '../domain/rows.ts'
 import { positionBeforeAll } from '../eventstore/port.ts'
-import { userRowFrom } from './account.ts'
+import { ownUserRowFrom, type PublicAccount, publicColumns, userRowFrom } from './account.ts'
 import { blocklistRowFrom } from './blocklist.ts'
 import { type Queryable, type Statement, statement } from './database.ts'
 import { groupRowFrom, type MemberGroupRow } from './group.ts'
@@ -25,6 +25,8 @@ import {
 
 /** Conversations whose messages come along, the most recent ones; of the others the row alone. */
 export const syncConversationsMax = 100
+/** Users whose changes a device hears of as they happen, those of the most recent conversations first; of others at its next sync. */
+export const syncPeersMax = 10_000
 /** System notifications in a whole sync, the newest ones. */
 export const syncNotificationsMax = 1_000
 
@@ -45,6 +47,8 @@ export interface Sync {
   readonly collections: readonly SyncRows[]
   /** Groups whose messages the user gets from here on, dissolved ones too: their last message is still to come. */
   readonly groupIds: readonly GroupId[]
+  /** Users whose changes the user hears of from here on. */
+  readonly peerIds: readonly UserId[]
   /** Conversations in no list, as they are when a message brings them back. */
   readonly hidden: readonly ConversationRow[]
   /** Groups from which nothing has come since the user is out, or back: the newest message seen, 0 for none. */
@@ -56,6 +60,7 @@ interface SyncResult {
   readonly position: Position
   readonly too_old: boolean
   readonly group_ids: readonly GroupId[]
+  readonly peer_ids: readonly UserId[]
   readonly conversations: string | null
   readonly last_messages: string | null
   readonly hidden: string | null
@@ -64,6 +69,7 @@ interface SyncResult {
   readonly offline: string | null
   readonly roaming: string | null
   readonly users: string | null
+  readonly own_user: string | null
   readonly blocklist: string | null
   readonly groups: string | null
   readonly notifications: string | null
@@ -121,6 +127,8 @@ const syncStatement = (name: string, since: boolean): Statement => {
     `${viewsOf(since)}
      select c.position, ${since ? 'coalesce(c.purged_position >= $2, false)' : 'false'} as too_old,
        array(select m.group_id from member m where m.user_id = $1 and m.removed_at is null order by 1) as group_ids,
+       array(select v.peer_id from views v where v.peer_id is not null order by v.visible_at desc, v.peer_id
+         limit ${syncPeersMax}) as peer_ids,
        ${jsonOf(
          `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, is_active, visible_seq, visible_at,
             unread from listed order by visible_at desc, conversation_id`,
@@ -142,9 +150,10 @@ const syncStatement = (name: string, since: boolean): Statement => {
        (select string_agg(wire, e'\\n' order by visible_at desc, conversation_id, seq) from messages where not is_offline)
          as roaming,
        ${jsonOf(
-         `select a.user_id, a.name, a.user_name from views v ${lookUp('account', 'a', 'user_id = v.peer_id')}
+         `select ${publicColumns.map(column => `a.${column}`).join(', ')} from views v ${lookUp('account', 'a', 'user_id = v.peer_id')}
           where a.claims > 0 ${changed('a.position >= $2 or v.own_position >= $2')} order by v.peer_id`,
        )} as users,
+       ${jsonOf(`select * from account where user_id = $1 and claims > 0 ${changed('position >= $2')}`)} as own_user,
        ${jsonOf(
          `select b.blocked_id, b.blocked_at, b.removed_at from blocklist b
           where b.user_id = $1 and ${since ? 'b.position >= $2' : 'b.removed_at is null'} order by b.blocked_id`,
@@ -220,13 +229,14 @@ const split = <Row>(
 })
 
 const collectionsOf = (result: SyncResult): readonly SyncRows[] => [
-  split(
-    'users',
-    rowsOf<AccountTable>(result.users, []),
-    () => false,
-    userRowFrom,
-    row => row.user_id,
-  ),
+  {
+    collection: 'users',
+    items: [
+      ...rowsOf<AccountTable>(result.own_user, ['created_at']).map(ownUserRowFrom),
+      ...rowsOf<PublicAccount>(result.users, []).map(userRowFrom),
+    ].map(row => JSON.stringify(row)),
+    removed: [],
+  },
   split(
     'groups',
     rowsOf<MemberGroupRow & { removed_at: Instant | null }>(result.groups, [
@@ -280,6 +290,7 @@ const nothing = (position: Position, tooOld: boolean): Sync => ({
   tooOld,
   collections: [],
   groupIds: [],
+  peerIds: [],
   hidden: [],
   lastSeen: [],
 })
@@ -307,6 +318,7 @@ export const syncOf = async (
     tooOld: false,
     collections: collectionsOf(result),
     groupIds: result.group_ids,
+    peerIds: result.peer_ids,
     hidden: viewsIn(result.hidden).map(conversationRowFrom),
     lastSeen: rowsOf<{ group_id: GroupId; visible_seq: number }>(result.last_seen, []).map(row => ({
       groupId: row.group_id,

@@ -7,10 +7,18 @@ import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
 import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
-import { type CloseName, type CursorPrefix, groupTopic, putFrame, type Topic, userTopic } from './protocol.ts'
+import {
+  type CloseName,
+  type CursorPrefix,
+  groupTopic,
+  profileTopic,
+  putFrame,
+  type Topic,
+  userTopic,
+} from './protocol.ts'
 import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
 import { needsOf, route } from './router.ts'
-import { chosen, hearsOfRecall, lastSeqAfter } from './standing.ts'
+import { chosen, hasRoomFor, hearsOfRecall, lastSeqAfter } from './standing.ts'
 
 /** What the hub needs of a device's socket. */
 export interface LiveSocket {
@@ -95,9 +103,15 @@ export const topicsBefore = (topics: Iterable<Topic>, userId: UserId, entries: r
   return before
 }
 
-export const initialTopics = (userId: UserId, groupIds: readonly string[]): Topic[] => [
+/** @param peerIds users whose row of `users` this one holds */
+export const initialTopics = (
+  userId: UserId,
+  groupIds: readonly string[],
+  peerIds: readonly UserId[] = [],
+): Topic[] => [
   userTopic(userId),
   ...groupIds.map(groupId => groupTopic(groupId as never)),
+  ...peerIds.map(profileTopic),
 ]
 
 /** Starts following the node's events. */
@@ -205,6 +219,7 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         const user = users.get(action.userId)
         if (user === undefined) return
         const joins = action.do === 'join'
+        if (joins && !hasRoomFor(action.topic, user.topics)) return
         if (joins) user.topics.add(action.topic)
         else user.topics.delete(action.topic)
         const lastSeq = lastSeqAfter(action)

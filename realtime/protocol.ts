@@ -67,6 +67,9 @@ export type Topic = string
 export const userTopic = (userId: UserId): Topic => `u:${userId}`
 export const groupTopic = (groupId: GroupId): Topic => `g:${groupId}`
 export const isGroupTopic = (topic: Topic): boolean => topic.startsWith('g:')
+/** A user's own row of `users`, for those who hold it: the other in a P2P conversation. */
+export const profileTopic = (userId: UserId): Topic => `p:${userId}`
+export const isProfileTopic = (topic: Topic): boolean => topic.startsWith('p:')
 /** Rows of a group's members, for sockets that opened them. */
 export const membersTopic = (groupId: GroupId): Topic => `m:${groupId}`
 

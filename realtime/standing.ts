@@ -2,13 +2,20 @@
 // from which nothing comes. Pure. Membership is taken from here and never from a held state, which may be ahead of the event.
 
 import type { Action } from './actions.ts'
-import { isGroupTopic, type Topic } from './protocol.ts'
+import { isGroupTopic, isProfileTopic, type Topic } from './protocol.ts'
 
 export interface Standing {
   readonly topics: ReadonlySet<Topic>
   /** Topics of groups from which nothing has come since the user is out, or back: the newest message seen; 0 for none. */
   readonly lastSeen: ReadonlyMap<Topic, number>
 }
+
+/** Topics of one user. Beyond it profiles of others are no longer followed: their changes come with the next sync. */
+export const topicsMax = 20_000
+
+/** Whether one who stands like this can be on the topic as well. */
+export const hasRoomFor = (topic: Topic, topics: ReadonlySet<Topic>): boolean =>
+  topics.size < topicsMax || !isProfileTopic(topic)
 
 /** The newest message seen of a group after joining or leaving it, unless another is known; undefined for other topics. */
 export const lastSeqAfter = (action: Extract<Action, { do: 'join' | 'leave' }>): number | undefined =>

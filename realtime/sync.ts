@@ -7,7 +7,7 @@ import { type Action, hiddenWith } from './actions.ts'
 import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore } from './hub.ts'
 import { type CursorPrefix, groupTopic, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
 import type { RingEntry } from './ring.ts'
-import { chosen, hearsOfRecall, lastSeqAfter, type Standing } from './standing.ts'
+import { chosen, hasRoomFor, hearsOfRecall, lastSeqAfter, type Standing } from './standing.ts'
 import { type SyncTurns, TooManySyncs } from './sync-turns.ts'
 
 /** Rows of one collection: JSON texts of what is there, ids of what is gone. */
@@ -26,6 +26,8 @@ export interface SyncSnapshot {
   readonly collections: readonly SyncCollection[]
   /** Groups whose messages the user gets from here on. */
   readonly groupIds: readonly GroupId[]
+  /** Users whose changes the user hears of from here on. */
+  readonly peerIds: readonly UserId[]
   readonly hidden: readonly ConversationRow[]
   /** Groups from which nothing has come since the user is out, or back: the newest message seen, 0 for none. */
   readonly lastSeen: readonly { readonly groupId: GroupId; readonly lastSeq: number }[]
@@ -180,8 +182,8 @@ interface MovingStanding extends Standing {
   readonly lastSeen: Map<Topic, number>
 }
 
-const standingAt = (userId: UserId, { groupIds, hidden, lastSeen }: SyncSnapshot): MovingStanding => ({
-  topics: new Set(initialTopics(userId, groupIds)),
+const standingAt = (userId: UserId, { groupIds, peerIds, hidden, lastSeen }: SyncSnapshot): MovingStanding => ({
+  topics: new Set(initialTopics(userId, groupIds, peerIds)),
   hidden: new Map(hidden.map(row => [row.conversationId, row])),
   lastSeen: new Map(lastSeen.map(({ groupId, lastSeq }) => [groupTopic(groupId), lastSeq])),
 })
@@ -238,8 +240,8 @@ const walk = (
       case 'join':
       case 'leave': {
         if (action.userId !== userId) break
-        if (action.do === 'join') topics.add(action.topic)
-        else topics.delete(action.topic)
+        if (action.do === 'leave') topics.delete(action.topic)
+        else if (hasRoomFor(action.topic, topics)) topics.add(action.topic)
         const lastSeq = lastSeqAfter(action)
         if (lastSeq !== undefined && !lastSeen.has(action.topic)) lastSeen.set(action.topic, lastSeq)
         break

@@ -1,8 +1,11 @@
-// Owns who hears of what happens to an account, its devices and its block list: the account's own devices.
+// Owns who hears of what happens to an account, its devices and its block list: the account's own devices, and of what
+// everybody may see of it those who hold its row.
 
+import { changesPublicProfile } from '../../domain/account/profile.ts'
+import { ownUserRowOf, userRowOf } from '../../domain/account/row.ts'
 import type { SessionId, UserId } from '../../domain/ids.ts'
 import type { Action, Routes } from '../actions.ts'
-import { removeFrame, userTopic } from '../protocol.ts'
+import { profileTopic, removeFrame, userTopic } from '../protocol.ts'
 import { nothing, publish, put } from './frames.ts'
 
 const sessionEnded = (userId: UserId, sessionId: SessionId, cursor: string): readonly Action[] => [
@@ -20,11 +23,30 @@ const passwordChanged: Routes['PasswordChanged'] = {
       .flatMap(({ sessionId }) => sessionEnded(userId, sessionId, cursor)),
 }
 
+/** From here on the account is there: one who signed in before the read models knew it has its own row from this. */
+const identityClaimed: Routes['IdentityClaimed'] = {
+  needs: ({ userId }) => [{ what: 'account', userId }],
+  actions: ({ data: { userId } }, facts, cursor) => {
+    const account = facts.account(userId)
+    return account.status === 'none' ? [] : [put(userTopic(userId), cursor, 'users', ownUserRowOf(account))]
+  },
+}
+
+const profileChanged: Routes['ProfileChanged'] = {
+  needs: ({ userId }) => [{ what: 'account', userId }],
+  actions: ({ data: { userId, set } }, facts, cursor) => {
+    const account = facts.account(userId)
+    if (account.status === 'none') return []
+    const own = put(userTopic(userId), cursor, 'users', ownUserRowOf(account))
+    return changesPublicProfile(set) ? [own, put(profileTopic(userId), cursor, 'users', userRowOf(account))] : [own]
+  },
+}
+
 export const accountRoutes = {
   AccountCreated: nothing,
   PasswordChanged: passwordChanged,
-  ProfileChanged: nothing,
-  IdentityClaimed: nothing,
+  ProfileChanged: profileChanged,
+  IdentityClaimed: identityClaimed,
   IdentityReleased: nothing,
   CodeSent: nothing,
   CodeTried: nothing,

@@ -1,10 +1,11 @@
 // Owns who hears of a message and of its recall: both people of a P2P conversation, or a group's topic.
 
+import { userRowOf } from '../../domain/account/row.ts'
 import type { MessageSent } from '../../domain/conversation/events.ts'
 import { type ConversationId, conversationParts, type UserId } from '../../domain/ids.ts'
-import { conversationRowText, messageRowId, messageText, recalledFieldsOf, userRowOf } from '../../domain/rows.ts'
+import { conversationRowText, messageRowId, messageText, recalledFieldsOf } from '../../domain/rows.ts'
 import type { Action, RouteFacts, Routes } from '../actions.ts'
-import { groupTopic, isGroupTopic, patchFrame, putFrame, type Topic, userTopic } from '../protocol.ts'
+import { groupTopic, isGroupTopic, patchFrame, profileTopic, putFrame, type Topic, userTopic } from '../protocol.ts'
 import { newConversationRow, publish, put } from './frames.ts'
 
 const topicsOf = (conversationId: ConversationId): readonly Topic[] => {
@@ -23,10 +24,13 @@ const firstP2pMessage = (data: MessageSent['data'], facts: RouteFacts, cursor: s
       [one, other],
       [other, one],
     ].flatMap(([user, peer]) => {
-      const peerRow = userRowOf(facts.account(peer as UserId))
+      const account = facts.account(peer as UserId)
       const topic = userTopic(user as UserId)
-      const conversation = publish(topic, putFrame(cursor, 'conversations', row))
-      return peerRow === undefined ? [conversation] : [put(topic, cursor, 'users', peerRow), conversation]
+      return [
+        ...(account.status === 'none' ? [] : [put(topic, cursor, 'users', userRowOf(account))]),
+        publish(topic, putFrame(cursor, 'conversations', row)),
+        { do: 'join', userId: user as UserId, topic: profileTopic(peer as UserId) } as const,
+      ]
     }),
   ]
 }

@@ -143,6 +143,7 @@ describe('the table', () => {
         "GET /v1/users/:",
         "GET /v1/users/me",
         "PATCH /v1/conversations/:",
+        "PATCH /v1/users/me",
         "POST /v1/accounts",
         "POST /v1/codes",
         "POST /v1/conversations/:/messages",

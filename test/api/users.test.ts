@@ -36,6 +36,64 @@ describe('profiles', () => {
     await api.refused('user.not-found', 'GET /v1/users/nobody', { token: ada.token })
   })
 
+  it('are changed field by field, and null clears one (R3)', async () => {
+    const change = (body: object) => api.ok('PATCH /v1/users/me', { token: eve.token, body })
+    await change({ name: '  Eve  ', signature: 'away', gender: 'other', birthday: '2000-02-29' })
+    const { position } = await change({
+      signature: null,
+      avatarUrl: 'https://example.org/eve.png',
+      extension: '{"a":1}',
+    })
+    const seen = {
+      userId: eve.userId,
+      userName: 'eve',
+      name: 'Eve',
+      gender: 'other',
+      birthday: '2000-02-29',
+      avatarUrl: 'https://example.org/eve.png',
+      extension: '{"a":1}',
+    }
+    expect(await api.ok(`GET /v1/users/${eve.userId}?after=${position}`, { token: ada.token })).toEqual(seen)
+    const own = await api.ok('GET /v1/users/me', { token: eve.token })
+    expect(own).toMatchObject({ ...seen, friendPolicy: 'approval' })
+    expect(own).not.toHaveProperty('signature')
+  })
+
+  it('keep what is private to oneself (R3, R6)', async () => {
+    const discoverableBy = { phone: false, email: false, userName: true, namePrefix: true }
+    const body = { friendPolicy: 'nobody', discoverableBy }
+    const { position } = await api.ok('PATCH /v1/users/me', { token: bob.token, body })
+    expect(await api.ok(`GET /v1/users/me?after=${position}`, { token: bob.token })).toMatchObject(body)
+    expect(await api.ok(`GET /v1/users/${bob.userId}`, { token: ada.token })).toEqual({
+      userId: bob.userId,
+      userName: 'bob',
+      name: 'bob',
+    })
+  })
+
+  it.each([
+    [{}],
+    [{ name: '' }],
+    [{ name: null }],
+    [{ name: 'x'.repeat(limits.nameCharactersMax + 1) }],
+    [{ avatarUrl: 'http://example.org/a.png' }],
+    [{ avatarUrl: 'javascript:alert(1)' }],
+    [{ avatarUrl: `https://example.org/${'x'.repeat(limits.avatarUrlCharactersMax)}` }],
+    [{ signature: 'x'.repeat(limits.signatureCharactersMax + 1) }],
+    [{ signature: 'nul \0 byte' }],
+    [{ gender: 'robot' }],
+    [{ birthday: '2001-02-29' }],
+    [{ birthday: '1.2.2001' }],
+    [{ extension: { a: 1 } }],
+    [{ friendPolicy: null }],
+    [{ discoverableBy: { phone: false } }],
+    [{ userId: 'other' }],
+    [{ userName: 'other' }],
+    [{ createdAt: '2026-01-01T00:00:00.000Z' }],
+  ])('are not changed by %j', async body => {
+    await api.refused('request.invalid', 'PATCH /v1/users/me', { token: ada.token, body })
+  })
+
   it('come in lists of a bounded length', async () => {
     const ids = (count: number) => Array.from({ length: count }, (_, index) => `u${index}`).join(',')
     expect(await api.ok(`GET /v1/users?ids=${ids(limits.usersPerQueryMax)}`, { token: ada.token })).toEqual({

@@ -182,6 +182,22 @@ describe('the first message between two', () => {
   })
 })
 
+describe('a changed profile (R3)', () => {
+  test('reaches all own devices and those who hold the row, public fields only, and nobody else', async () => {
+    const [ada, bob, eve] = (await scene.enter('ada', 'bob', 'eve')) as [Player, Player, Player]
+    await ada.say(between(ada, bob), 'hello')
+    await scene.quiet(ada, bob, eve)
+    await ada.device.command('updateOwnUser', { name: 'Countess', signature: 'away', friendPolicy: 'nobody' })
+    await scene.quiet(ada, bob, eve)
+    const { userId, userName } = ada.person
+    const seen = { userId, userName, name: 'Countess', signature: 'away' }
+    expect(bob.device.replica.get('users')?.get(userId)).toEqual(seen)
+    expect(ada.device.replica.get('users')?.get(userId)).toMatchObject({ ...seen, friendPolicy: 'nobody' })
+    expect(eve.device.replica.get('users')?.has(userId)).toBe(false)
+    await converged(ada, bob, eve)
+  })
+})
+
 describe('a deleted conversation', () => {
   test.each([
     ['with its messages', true],

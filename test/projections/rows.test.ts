@@ -48,6 +48,8 @@ describe.each(databaseKinds)('rows on %s', kind => {
       userId: 'ada',
       name: "ada's name",
       email: 'ada@example.org',
+      friendPolicy: 'approval',
+      discoverableBy: { phone: true, email: true, userName: true, namePrefix: false },
       createdAt: '2026-11-01T00:00:00.000Z',
     })
     const [row] = await database.query<{ text: string }>({
@@ -55,6 +57,35 @@ describe.each(databaseKinds)('rows on %s', kind => {
       text: 'select a::text as text from account a',
     })
     expect(row?.text).not.toContain('secret')
+  })
+
+  test('a profile changes field by field, null clears one, and others see no private field (R3)', async () => {
+    ledger.account('ada')
+    ledger.profile('ada', { name: 'Ada', signature: 'away', birthday: '1815-12-10', friendPolicy: 'nobody' })
+    ledger.profile('ada', {
+      signature: null,
+      gender: 'female',
+      avatarUrl: 'https://example.org/a.png',
+      extension: '{}',
+    })
+    ledger.profile('ada', { discoverableBy: { phone: false, email: false, userName: false, namePrefix: true } })
+    await fold(database, ledger.events)
+    const seen = {
+      userId: 'ada',
+      name: 'Ada',
+      birthday: '1815-12-10',
+      gender: 'female',
+      avatarUrl: 'https://example.org/a.png',
+      extension: '{}',
+    }
+    expect(await usersByIds(database, [user('ada')])).toEqual([seen])
+    expect(await ownUser(database, user('ada'))).toEqual({
+      ...seen,
+      email: 'ada@example.org',
+      friendPolicy: 'nobody',
+      discoverableBy: { phone: false, email: false, userName: false, namePrefix: true },
+      createdAt: '2026-11-01T00:00:00.000Z',
+    })
   })
 
   test('a text that Postgres cannot hold does not stop the folding', async () => {

@@ -59,7 +59,11 @@ describe.each(databaseKinds)('a sync on %s', kind => {
     ledger.send(chat, 'bob')
     ledger.kick('g2', 'bob', ['ada'])
     const found = await sync('ada')
-    expect(collection(found, 'users').items).toEqual([{ userId: 'bob', name: "bob's name" }])
+    expect(collection(found, 'users').items).toEqual([
+      expect.objectContaining({ userId: 'ada', email: 'ada@example.org' }),
+      { userId: 'bob', name: "bob's name" },
+    ])
+    expect(found.peerIds).toEqual(['bob'])
     expect(collection(found, 'sessions').items).toEqual([
       expect.objectContaining({ sessionId: 's1', openedAt: '2026-11-01T00:00:06.000Z' }),
     ])

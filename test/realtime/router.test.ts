@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { account } from '../../domain/account/account.ts'
+import type { ProfileChanges } from '../../domain/account/profile.ts'
 import { type EventType, eventCatalogue } from '../../domain/events.ts'
 import type { ConversationId, SessionId, UserId } from '../../domain/ids.ts'
 import type { InboxMarks } from '../../domain/inbox/inbox.ts'
@@ -11,6 +12,7 @@ import type { Action, RouteFacts } from '../../realtime/actions.ts'
 import { groupTopic, userTopic } from '../../realtime/protocol.ts'
 import { needsOf, route } from '../../realtime/router.ts'
 import {
+  accountCreated,
   ann,
   at,
   bob,
@@ -115,6 +117,32 @@ describe('a message', () => {
       { collection: 'messages' },
     ])
     expect(heardBy(bob)[0].value).toEqual(peerOf(ann))
+  })
+})
+
+describe('a changed profile (R3)', () => {
+  const accountOf = () => account.evolve(account.initial, accountCreated(1, ann) as never)
+  const changed = (set: ProfileChanges) => recorded(7, 'ProfileChanged', { userId: ann, set, at })
+  const heardOf = (set: ProfileChanges) => {
+    const { perform, heardBy } = listeners(ann, bob, cid)
+    perform(route(message(5, 1, ann, p2p), factsOf({ account: accountOf })))
+    const before = heardBy(bob).length
+    perform(route(changed(set), factsOf({ account: accountOf })))
+    return { own: heardBy(ann).at(-1), peers: heardBy(bob).slice(before), others: heardBy(cid) }
+  }
+
+  test('goes to the own devices whole, and without private fields to those who hold the row', () => {
+    const { own, peers, others } = heardOf({ name: 'Anna' })
+    expect(own).toMatchObject({ op: 'put', collection: 'users', cursor: cursorAt(7) })
+    expect(own.value).toMatchObject({ userId: ann, phone: '+49', friendPolicy: 'approval' })
+    expect(peers).toEqual([{ ...own, value: { userId: ann, name: 'Name of ann' } }])
+    expect(others).toEqual([])
+  })
+
+  test('that others cannot see goes to the own devices alone', () => {
+    const { own, peers } = heardOf({ friendPolicy: 'nobody' })
+    expect(own).toMatchObject({ collection: 'users' })
+    expect(peers).toEqual([])
   })
 })
 
@@ -260,7 +288,13 @@ test('an event that nobody knows goes nowhere', () => {
 })
 
 describe('over all events', () => {
-  const facts = factsOf({ ...head(9), group: () => friends, openSessions: () => [openSession('old', 0)] })
+  const accountOf = () => account.evolve(account.initial, accountCreated(1, ann) as never)
+  const facts = factsOf({
+    ...head(9),
+    account: accountOf,
+    group: () => friends,
+    openSessions: () => [openSession('old', 0)],
+  })
   const marks = { notifications: positionAt(3), friendRequests: null }
   const samples: { readonly [Type in EventType]?: RecordedEvent } = {
     SessionOpened: recorded(5, 'SessionOpened', {
@@ -281,6 +315,8 @@ describe('over all events', () => {
       reason: 'reset',
       at,
     }),
+    ProfileChanged: recorded(5, 'ProfileChanged', { userId: ann, set: { name: 'Anna' }, at }),
+    IdentityClaimed: recorded(5, 'IdentityClaimed', { kind: 'phone', userId: ann, at }),
     UserBlocked: recorded(5, 'UserBlocked', { userId: ann, blockedId: bob, at }),
     UserUnblocked: recorded(5, 'UserUnblocked', { userId: ann, blockedId: bob, at }),
     GroupCreated: created,
@@ -303,7 +339,6 @@ describe('over all events', () => {
   /** Nobody hears of these at once. */
   const silent: readonly EventType[] = [
     'AccountCreated',
-    'IdentityClaimed',
     'IdentityReleased',
     'CodeSent',
     'CodeTried',
@@ -313,7 +348,18 @@ describe('over all events', () => {
     'AdminKeyCreated',
     'AdminKeyRevoked',
   ]
-  const perUser = ['unread', 'readSeq', 'clearedSeq', 'pinnedAt', 'myRole', 'active']
+  const perUser = [
+    'phone',
+    'email',
+    'friendPolicy',
+    'discoverableBy',
+    'unread',
+    'readSeq',
+    'clearedSeq',
+    'pinnedAt',
+    'myRole',
+    'active',
+  ]
 
   test('each is told to somebody, or listed here as told to nobody', () => {
     expect([...Object.keys(samples), ...silent].toSorted()).toEqual(Object.keys(eventCatalogue).toSorted())
@@ -326,7 +372,7 @@ describe('over all events', () => {
   test.each(Object.entries(samples))('%s tells nothing of one person where others listen', (_type, event) => {
     for (const { topics, frame } of framesOf(route(event, facts))) {
       if (topics.every(topic => topic.startsWith('u:'))) continue
-      expect(['messages', 'groups', 'members', 'conversations']).toContain(frame.collection)
+      expect(['users', 'messages', 'groups', 'members', 'conversations']).toContain(frame.collection)
       const fields = Object.keys(frame.set ?? frame.value ?? {})
       expect(fields.filter(field => perUser.includes(field))).toEqual([])
     }

@@ -25,6 +25,7 @@ const snapshotOf = (changes: Partial<SyncSnapshot>): SyncSnapshot => ({
   tooOld: false,
   collections: [],
   groupIds: [],
+  peerIds: [],
   hidden: [],
   lastSeen: [],
   ...changes,

@@ -134,6 +134,7 @@ describe('typing', () => {
       tooOld: false,
       collections: [],
       groupIds: userId === cid ? [] : [groupId],
+      peerIds: [],
       hidden: [],
       lastSeen: [],
     })
@@ -162,6 +163,7 @@ describe('the members of a group', () => {
       tooOld: false,
       collections: [],
       groupIds: [groupId, ...Array.from({ length: 30 }, (_, index) => `g1${index}` as GroupId)],
+      peerIds: [],
       hidden: [],
       lastSeen: [],
     })

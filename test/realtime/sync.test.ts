@@ -22,6 +22,7 @@ import { createSyncTurns } from '../../realtime/sync-turns.ts'
 import { openLiveRoom } from '../support/live-room.ts'
 import { canonical } from '../support/replica.ts'
 import {
+  accountCreated,
   ann,
   at,
   bob,
@@ -43,6 +44,7 @@ const snapshotAt = (position: number, changes: Partial<SyncSnapshot> = {}): Sync
   tooOld: false,
   collections: [],
   groupIds: [],
+  peerIds: [],
   hidden: [],
   lastSeen: [],
   ...changes,
@@ -280,16 +282,21 @@ describe('a replay', () => {
 })
 
 describe('whenever a device comes, by rows or by its cursor', () => {
-  type Step = 'join' | 'leave' | 'say' | 'write' | 'delete' | 'pin'
+  type Step = 'join' | 'leave' | 'say' | 'write' | 'delete' | 'pin' | 'rename'
   const chat = p2pConversationId(bob, dan)
-  const steps = fc.array(fc.constantFrom<Step>('join', 'leave', 'say', 'say', 'write', 'write', 'delete', 'pin'), {
-    minLength: 1,
-    maxLength: 40,
-  })
+  const steps = fc.array(
+    fc.constantFrom<Step>('join', 'leave', 'say', 'say', 'write', 'write', 'delete', 'pin', 'rename'),
+    {
+      minLength: 1,
+      maxLength: 40,
+    },
+  )
 
   /** A log of one user's life in a group and a conversation, and what a snapshot would say after each event. */
   const lifeOf = (what: readonly Step[]) => {
-    const events = [groupCreated(1, [bob]), message(2, 1, bob, chat)] as ReturnType<typeof message>[]
+    const events = [accountCreated(1, bob), groupCreated(2, [bob]), message(3, 1, bob, chat)] as ReturnType<
+      typeof message
+    >[]
     let isMember = false
     const seqs = { group: 0, chat: 1 }
     let [isHidden, isGroupHidden, isPinned] = [false, false, false]
@@ -302,8 +309,7 @@ describe('whenever a device comes, by rows or by its cursor', () => {
       groupSeq: number
     }[] = []
     const note = () => after.push({ isMember, isHidden, isGroupHidden, isPinned, seq: seqs.chat, groupSeq: seqs.group })
-    note()
-    note()
+    for (const _event of events) note()
     for (const step of what) {
       const position = events.length + 1
       const marks = { readSeq: seqs.chat, clearedSeq: 0, deletedSeq: seqs.chat, pinnedAt: null }
@@ -332,6 +338,9 @@ describe('whenever a device comes, by rows or by its cursor', () => {
         events.push(
           recorded(position, 'ConversationPinned', { userId: dan, conversationId: chat, marks: pinned, at }) as never,
         )
+      } else if (step === 'rename') {
+        const set = { name: `bob at ${position}` }
+        events.push(recorded(position, 'ProfileChanged', { userId: bob, set, at }) as never)
       } else continue
       note()
     }
@@ -349,7 +358,8 @@ describe('whenever a device comes, by rows or by its cursor', () => {
       const seq = state.groupSeq
       hidden.push({ ...row, conversationId: inGroup, kind: 'group', lastSeq: seq, readSeq: seq })
     }
-    return snapshotAt(count, { groupIds: state.isMember ? [groupId as GroupId] : [], hidden })
+    const peerIds = count >= 3 ? [bob] : []
+    return snapshotAt(count, { groupIds: state.isMember ? [groupId as GroupId] : [], peerIds, hidden })
   }
 
   /** The same frame twice in a row is the same as once. */

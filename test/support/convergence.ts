@@ -92,6 +92,13 @@ const misplaced = (list: readonly Row[]): string[] => {
   })
 }
 
+/** The own row with its private fields, everybody else's without. */
+const usersOverHttp = async (get: Get, userId: string, fresh: Replica): Promise<Row[]> => {
+  const others = [...fresh.collection('users').keys()].filter(id => id !== userId)
+  const { items } = others.length === 0 ? { items: [] } : await get(`/v1/users?ids=${others.join(',')}`)
+  return [await get('/v1/users/me'), ...items]
+}
+
 const countedUnread = (row: Row, history: readonly Row[], userId: string): number =>
   history.filter(
     message =>
@@ -107,6 +114,7 @@ const compareHttp = async (get: Get, userId: string, fresh: Replica): Promise<[s
   const found = [
     ...compareRows('conversations', conversations, 'conversations', fresh),
     ...misplaced(conversations),
+    ...compareRows('users', await usersOverHttp(get, userId, fresh), 'users', fresh),
     ...compareRows('groups', await wholeList(get, '/v1/groups'), 'groups', fresh),
     ...compareRows('blocklist', await wholeList(get, '/v1/blocklist'), 'blocklist', fresh),
     ...compareRows('notifications', await wholeList(get, '/v1/notifications'), 'notifications', fresh),

@@ -1,6 +1,7 @@
 // Owns a small ledger for tests: says what happened in product words and gives the recorded events, with seqs, countable
 // numbers and positions as the real log has them. Holds no rules: what is said is recorded.
 
+import type { ProfileChanges } from '../../domain/account/profile.ts'
 import type { EventOf, EventType } from '../../domain/events.ts'
 import {
   type ConversationId,
@@ -87,6 +88,10 @@ export class Ledger {
       userId: user(name),
       at: this.at,
     })
+  }
+
+  profile(name: string, set: ProfileChanges): Position {
+    return this.record(streamOf.account(user(name)), 'ProfileChanged', { userId: user(name), set, at: this.at })
   }
 
   password(name: string, keptSessionId: string | null): Position {

@@ -48,7 +48,7 @@ const streamOfEvent = ({ type, data }: DomainEvent): string => {
   if (type === 'MessageSent') return streamOf.conversation(conversationId)
   if (type.startsWith('Conversation')) return streamOf.inbox(userId, conversationId)
   if (type.startsWith('Session')) return streamOf.session(userId)
-  if (type === 'AccountCreated' || type === 'PasswordChanged') return streamOf.account(userId)
+  if (['AccountCreated', 'PasswordChanged', 'ProfileChanged'].includes(type)) return streamOf.account(userId)
   return groupId === undefined ? `other-${type}` : streamOf.group(groupId)
 }
 

@@ -113,6 +113,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
       tooOld: false,
       collections: [],
       groupIds: [],
+      peerIds: [],
       hidden: [],
       lastSeen: [],
     }),

@@ -31,6 +31,7 @@ const kinds = {
   admin: [3, fc.record({ group, whom: person, isAdmin: fc.boolean() })],
   dissolve: [1, fc.record({ group, really: seldom })],
   openMembers: [2, fc.record({ group })],
+  changeProfile: [3, fc.record({ number: fc.nat(5), clears: fc.boolean(), privately: seldom })],
   changePassword: [1, fc.record({ really: seldom })],
   kickDevice: [1, fc.record({ which: device })],
   signIn: [3, fc.record({})],

@@ -2,6 +2,7 @@
 // count over such a log that unread, visibility and lists are held against: slow, obvious, and without any shared code.
 
 import fc from 'fast-check'
+import type { ProfileChanges } from '../../domain/account/profile.ts'
 import type { ConversationId, UserId } from '../../domain/ids.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
 import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
@@ -86,10 +87,23 @@ const changeGroup = (ledger: Ledger, one: number, two: number, three: number, en
   if (three % 2) ledger.notify(groupId, 'ada', 'memberInvited')
 }
 
+const profileOf = (number: number): ProfileChanges => {
+  const namePrefix = number % 7 === 0
+  return {
+    name: `name ${number}`,
+    signature: number % 3 === 0 ? null : `signature ${number}`,
+    ...(number % 4 === 0
+      ? { gender: 'other', birthday: '2001-12-31', avatarUrl: 'https://example.org/a.png' }
+      : undefined),
+    ...(number % 5 === 0 ? { friendPolicy: 'nobody', extension: '{}' } : undefined),
+    ...(namePrefix ? { discoverableBy: { phone: false, email: true, userName: false, namePrefix } } : undefined),
+  }
+}
+
 const account = (ledger: Ledger, one: number, two: number) => {
   const name = pick(names, one)
   const session = `s${two % 4}`
-  switch (two % 6) {
+  switch (two % 7) {
     case 0:
       ledger.signIn(name, `${name}-${session}-${ledger.events.length}`)
       break
@@ -107,6 +121,9 @@ const account = (ledger: Ledger, one: number, two: number) => {
       break
     case 5:
       ledger.readNotifications(name, ledger.position, one % 2 ? 'NotificationsRead' : 'FriendRequestsRead')
+      break
+    case 6:
+      ledger.profile(name, profileOf(two))
       break
   }
 }

@@ -274,6 +274,11 @@ export class RandomPeople {
       await slot.device.command('open', { collection: 'members', groupId: found.groupId })
       slot.opened.add(found.groupId)
     },
+    changeProfile: async ({ number, clears, privately, ...by }) => {
+      const publicly = { name: `name ${number}`, signature: clears ? null : `signature ${number}` }
+      const friendPolicy = number % 2 === 0 ? 'anyone' : 'nobody'
+      await this.#ask(this.#slot(by), 'updateOwnUser', privately ? { friendPolicy } : publicly)
+    },
     changePassword: async ({ really, ...by }) => {
       if (really) await this.#inTurn(this.#slot(by), slot => this.#changePassword(this.#actor(by.who), slot))
     },

@@ -57,6 +57,15 @@ export const message = (
     countable: seq,
   })
 
+export const accountCreated = (position: number, userId: UserId) =>
+  recorded(position, 'AccountCreated', {
+    userId,
+    name: `Name of ${userId}`,
+    identity: { kind: 'phone', hmac: `hmac-${userId}` },
+    phone: '+49',
+    at,
+  })
+
 export const groupCreated = (position: number, memberIds: readonly UserId[]) =>
   recorded(position, 'GroupCreated', {
     groupId,
