@@ -4,6 +4,7 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { adminKeyWork } from './api/admin-key-work.ts'
 import { createAdminKeys } from './api/admin-keys.ts'
 import { codeSendersOf, createCodeDelivery } from './api/codes/delivery.ts'
 import { createDispatch, replyTextOf } from './api/dispatch.ts'
@@ -18,15 +19,18 @@ import { createTokens, type Tokens } from './api/tokens.ts'
 import { type Config, type Role, roles } from './config.ts'
 import type { Position, UserId } from './domain/ids.ts'
 import { systemClock } from './eventstore/clock.ts'
+import { openControl } from './eventstore/control.ts'
 import { type Node, startNode } from './eventstore/node.ts'
 import { openEventStore } from './eventstore/open.ts'
 import { type EventStore, positionBeforeAll } from './eventstore/port.ts'
+import { exportWork } from './eventstore/transfer.ts'
 import { noticesFollower } from './followers/notices.ts'
 import { type RunningFollower, startFollower } from './followers/runner.ts'
 import { createRegistry } from './metrics.ts'
 import { type Database, openDatabase } from './projections/database.ts'
 import { allMembersOf } from './projections/member.ts'
 import { sentMessage } from './projections/message.ts'
+import { rebuildWork } from './projections/rebuild-work.ts'
 import { type Runner, startRunner } from './projections/runner.ts'
 import { readModelsVersion } from './projections/schema.ts'
 import { openSignalLine, type SignalLine } from './projections/signals.ts'
@@ -233,6 +237,23 @@ const startFollowers = ({ node, options, onError }: Parts, closers: Closers): re
   return followers
 }
 
+/** Where a part is embedded this process owns the folder, so what commands of the operator ask for is done here. */
+const takeCommands = async ({ options, store, database, node }: Parts, closers: Closers): Promise<void> => {
+  const { config, logger } = options
+  if (config.EVENTSTORE_URL !== undefined && config.DATABASE_URL !== undefined) return
+  const works = {
+    export: exportWork(store),
+    rebuild: rebuildWork(database, store, logger),
+    'admin-key': adminKeyWork(node),
+  }
+  try {
+    const control = await openControl(config.DATA_DIR, works, logger)
+    closers.push(() => control.close())
+  } catch (error) {
+    logger.warn({ err: error }, 'npm run rebuild, export and admin-key cannot reach this service')
+  }
+}
+
 const start = async (options: ServiceOptions, closers: Closers, closeAll: () => Promise<void>): Promise<Service> => {
   const { config, logger } = options
   const onError = (error: unknown, what: string) => logger.error({ err: error }, `failed: ${what}`)
@@ -282,6 +303,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     throw portError(error, config.HOST, starting.port, 'HTTP_PORT')
   })
   closers.push(() => api.close())
+  await takeCommands(parts, closers)
   return {
     httpUrl: `http://${hostText(config.HOST)}:${starting.port}`,
     realtimeUrl: realtime && socketUrl(config.HOST, realtime.port),

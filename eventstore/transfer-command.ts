@@ -1,56 +1,66 @@
 // Owns the two commands that move a log: `npm run export > log.ndjson` and `npm run import < log.ndjson`.
-// The log is that of EVENTSTORE_URL, else the one in DATA_DIR. Data goes over stdin and stdout, everything else to stderr.
+// The log is that of EVENTSTORE_URL, else the one in DATA_DIR, which a running service exports itself. Data goes over stdin
+// and stdout, everything else to stderr.
 
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { once } from 'node:events'
 import { pino } from 'pino'
-import { openEventStore } from './open.ts'
+import { askOwner, type Tell } from './control.ts'
+import { openEventStore, openExistingEventStore } from './open.ts'
 import type { EventStore } from './port.ts'
-import { exportLog, importLog, type TransferOptions } from './transfer.ts'
+import { exportWork, importLog } from './transfer.ts'
 
 const standardError = 2
 const usage = 'usage: transfer-command.ts export > log.ndjson | import < log.ndjson'
 
-const options: TransferOptions = {
-  report: line => {
-    process.stderr.write(`${line}\n`)
-  },
-  now: () => Date.now(),
+const report = (line: string): void => {
+  process.stderr.write(`${line}\n`)
 }
 
-const transfer = async (direction: 'export' | 'import', store: EventStore): Promise<void> => {
-  if (direction === 'export') await pipeline(Readable.from(exportLog(store, options)), process.stdout)
-  else await importLog(store, process.stdin, options)
+const places = {
+  eventstoreUrl: process.env.EVENTSTORE_URL || undefined,
+  dataDir: process.env.DATA_DIR || './data',
+  logger: pino({ level: 'warn' }, pino.destination({ dest: standardError, sync: true })),
 }
+
+const withStore = async (opening: Promise<EventStore>, work: (store: EventStore) => Promise<unknown>) => {
+  const store = await opening
+  try {
+    await work(store)
+  } finally {
+    await store.close()
+  }
+}
+
+/** Writes pieces as fast as they are taken. */
+const show: Tell = async told => {
+  const { piece, report: line } = told as { piece?: string; report?: string }
+  if (line !== undefined) report(line)
+  if (piece !== undefined && !process.stdout.write(Buffer.from(piece, 'base64'))) await once(process.stdout, 'drain')
+}
+
+const exportIt = async (): Promise<void> => {
+  const { signal } = new AbortController()
+  const { eventstoreUrl, dataDir } = places
+  const asking = { dataDir, command: 'export', asked: {}, tell: show, signal }
+  if (eventstoreUrl === undefined && (await askOwner(asking)) !== undefined) return
+  await withStore(openExistingEventStore(places), store => exportWork(store)({}, show, signal))
+}
+
+const importIt = (): Promise<void> =>
+  withStore(openEventStore(places), store => importLog(store, process.stdin, { report, now: Date.now }))
 
 /** Returns the exit code. */
 const run = async (direction: string | undefined): Promise<number> => {
   if (direction !== 'export' && direction !== 'import') {
-    options.report(usage)
+    report(usage)
     return 2
   }
-  const eventstoreUrl = process.env.EVENTSTORE_URL || undefined
-  const dataDir = process.env.DATA_DIR || './data'
-  let store: EventStore | undefined
   try {
-    // Opening would make an empty log, and its export would look like a success.
-    if (direction === 'export' && !eventstoreUrl && !existsSync(join(dataDir, 'log'))) {
-      throw new Error(`there is no log in ${dataDir}; set DATA_DIR or EVENTSTORE_URL`)
-    }
-    store = await openEventStore({
-      eventstoreUrl,
-      dataDir,
-      logger: pino({ level: 'warn' }, pino.destination({ dest: standardError, sync: true })),
-    })
-    await transfer(direction, store)
+    await (direction === 'export' ? exportIt() : importIt())
     return 0
   } catch (error) {
-    options.report(`${direction} failed: ${(error as Error).message}`)
+    report(`${direction} failed: ${(error as Error).message}`)
     return 1
-  } finally {
-    await store?.close()
   }
 }
 

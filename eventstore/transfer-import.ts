@@ -20,7 +20,8 @@ const placesMax = 1_000_000
 /** Tells how far it is, about once a second and at the end. */
 export type Report = (line: string) => void
 
-const cursorType: FollowerAdvanced['type'] = 'FollowerAdvanced'
+/** The one event that an import changes. */
+export const cursorType: FollowerAdvanced['type'] = 'FollowerAdvanced'
 
 interface Group {
   readonly stream: string

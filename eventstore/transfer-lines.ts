@@ -2,6 +2,7 @@
 // Never touches a log.
 
 import type { Position } from '../domain/ids.ts'
+import { type Line, linesOf } from './lines.ts'
 import type { CommandMark, NewEvent, RecordedEvent } from './port.ts'
 import { appendBytesMax } from './port.ts'
 import { requireEvents, requirePosition, requireStream } from './rules.ts'
@@ -9,7 +10,6 @@ import { requireEvents, requirePosition, requireStream } from './rules.ts'
 export const exportFormat = 'ledgerline-log-1'
 /** Most bytes in a line: an event's text may double when its quotes have to be escaped, plus its other fields. */
 const lineBytesMax = 2 * appendBytesMax + 65_536
-const newline = 10
 
 export interface ExportHeader {
   readonly format: string
@@ -137,26 +137,6 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
-/** The lines of a stream of bytes, numbered from 1. @throws BadExport for a line beyond lineBytesMax */
-export async function* linesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<{ text: string; number: number }> {
-  let parts: Uint8Array[] = []
-  let partsBytes = 0
-  let number = 1
-  const take = (last: Uint8Array): string => {
-    const text = Buffer.concat([...parts, last]).toString('utf8')
-    parts = []
-    partsBytes = 0
-    return text
-  }
-  for await (const chunk of input) {
-    let start = 0
-    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
-      yield { text: take(chunk.subarray(start, end)), number: number++ }
-      start = end + 1
-    }
-    if (start < chunk.length) parts.push(chunk.subarray(start))
-    partsBytes += chunk.length - start
-    if (partsBytes > lineBytesMax) throw new BadExport(number, `the line is longer than ${lineBytesMax} bytes`)
-  }
-  if (partsBytes > 0) yield { text: take(new Uint8Array()), number }
-}
+/** The lines of an export. @throws BadExport for a line beyond lineBytesMax */
+export const exportLines = (input: AsyncIterable<Uint8Array>): AsyncGenerator<Line, void, void> =>
+  linesOf(input, lineBytesMax, line => new BadExport(line, `the line is longer than ${lineBytesMax} bytes`))

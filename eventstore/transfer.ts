@@ -3,10 +3,18 @@
 // The file is a backup: it holds what the log holds, secrets and personal data included.
 
 import type { Position } from '../domain/ids.ts'
+import type { Work } from './control.ts'
 import type { EventStore, RecordedEvent } from './port.ts'
 import { positionBeforeAll } from './port.ts'
-import { ImportWriter, type Report } from './transfer-import.ts'
-import { type ExportHeader, type ExportLine, eventLine, exportFormat, linesOf, parseLine } from './transfer-lines.ts'
+import { cursorType, ImportWriter, type Report } from './transfer-import.ts'
+import {
+  type ExportHeader,
+  type ExportLine,
+  eventLine,
+  exportFormat,
+  exportLines,
+  parseLine,
+} from './transfer-lines.ts'
 
 /** Events in one page of an export: a page is held in memory, and an event may have a mebibyte. */
 const pageEvents = 500
@@ -20,7 +28,7 @@ export interface TransferOptions {
 
 /**
  * The whole log as text, in pieces of complete lines: a header, every event in log order, a footer with their number.
- * Ends at the head it found at the start. Back-pressure: a page is read when the piece before it was taken.
+ * Ends at the head it found at the start, whatever is written meanwhile. Back-pressure: a page is read when the piece before it was taken.
  * @throws Unavailable, CorruptLog
  */
 export async function* exportLog(store: EventStore, options: TransferOptions): AsyncGenerator<string, void, void> {
@@ -40,8 +48,28 @@ export async function* exportLog(store: EventStore, options: TransferOptions): A
     from = last.position
     progress.at(events, from)
   }
+  for await (const cursors of cursorsAfter(store, head)) {
+    yield cursors.map(eventLine).join('')
+    events += cursors.length
+  }
   yield lineOf({ end: true, events })
   progress.done(events)
+}
+
+/**
+ * Followers' cursors that were stored while the log was being read, and are gone from where they stood at the start. A follower
+ * that is further now has done with everything in the export: that is what its cursor comes to mean in the new log.
+ */
+async function* cursorsAfter(store: EventStore, head: Position): AsyncGenerator<readonly RecordedEvent[], void, void> {
+  if (head === positionBeforeAll) return
+  for (let from = head; ; ) {
+    const page = await store.readAll({ from, direction: 'forwards', limit: pageEvents })
+    const cursors = page.filter(({ type, position }) => type === cursorType && position > from)
+    if (cursors.length > 0) yield cursors
+    const last = page.at(-1)
+    if (!last || page.length < pageEvents) return
+    from = last.position
+  }
 }
 
 /**
@@ -63,7 +91,7 @@ export const importLog = async (
   let footer: { readonly events: number } | undefined
   let progress: Progress | undefined
   let previous: Position = positionBeforeAll
-  for await (const { text, number } of linesOf(input)) {
+  for await (const { text, number } of exportLines(input)) {
     if (!header && isBannerOfNpm(text)) continue
     const line: ExportLine = parseLine(text, number, { isFirst: !header, isAfterEnd: footer !== undefined, previous })
     if (line.kind === 'header') {
@@ -119,3 +147,22 @@ const createProgress = (verb: string, head: Position, { report, now }: TransferO
     done: events => report(`${verb} ${events} events, ${rate(events)} events/s, 100 %`),
   }
 }
+
+/** Bytes of the export in one message to whoever asked for it. */
+const toldBytesMax = 98_304
+
+/** The export as the owner of the log does it for a command: `told` has pieces of it and how far it is. */
+export const exportWork =
+  (store: EventStore): Work =>
+  async (_asked, tell, signal) => {
+    // So few a second that nobody has to wait for them.
+    const report: Report = line => void tell({ report: line })
+    for await (const piece of exportLog(store, { report, now: Date.now })) {
+      const bytes = Buffer.from(piece)
+      for (let at = 0; at < bytes.length; at += toldBytesMax) {
+        signal.throwIfAborted()
+        await tell({ piece: bytes.toString('base64', at, at + toldBytesMax) })
+      }
+    }
+    return {}
+  }

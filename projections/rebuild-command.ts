@@ -1,29 +1,22 @@
-// Owns the command that makes read models anew: `npm run rebuild -- <name>|all`. Progress goes to stderr.
-// With EVENTSTORE_URL and DATABASE_URL the service may go on meanwhile; the embedded log and read models belong to one
-// process, so for these the service must be stopped first.
+// Owns the command that makes read models anew: `npm run rebuild -- <name>|all`. Progress goes to stderr. The service may go
+// on meanwhile: on EventStoreDB and Postgres beside this process, with an embedded part it does the work itself.
 
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { pino } from 'pino'
-import { readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config.ts'
 import type { Position } from '../domain/ids.ts'
-import { openEventStore } from '../eventstore/open.ts'
-import { type EventStore, Unavailable } from '../eventstore/port.ts'
-import { type Database, openDatabase } from './database.ts'
-import type { ProjectionName } from './projection.ts'
-import { projections } from './projections.ts'
-import { type RebuildProgress, rebuild } from './rebuild.ts'
+import { askOwner, type Tell } from '../eventstore/control.ts'
+import { openExistingEventStore } from '../eventstore/open.ts'
+import { openDatabase } from './database.ts'
+import type { RebuildProgress, Rebuilt } from './rebuild.ts'
+import { namesAsked, projectionNames, rebuildWork } from './rebuild-work.ts'
 
 const barWidth = 30
-/** The bar is drawn at most so often. */
-const drawMsMin = 100
 
 const say = (text: string): void => {
   process.stderr.write(text)
 }
 
-const names = projections.map(projection => projection.name)
-const usage = `usage: npm run rebuild -- <name>|all\n  names: ${names.join(', ')}\n`
+const usage = `usage: npm run rebuild -- <name>|all\n  names: ${projectionNames.join(', ')}\n`
 
 /** Positions are only compared elsewhere; as a share of the way they are good enough for a bar. */
 const shareOf = (position: Position, target: Position): number => {
@@ -31,60 +24,50 @@ const shareOf = (position: Position, target: Position): number => {
   return whole === 0 ? 1 : Math.min(1, Number(`0x${position}`) / whole)
 }
 
-const createBar = (startedMs: number) => {
-  let drawnMs = 0
-  return (progress: RebuildProgress): void => {
-    const nowMs = performance.now()
-    const share = shareOf(progress.position, progress.target)
-    if (nowMs - drawnMs < drawMsMin && share < 1) return
-    drawnMs = nowMs
-    const filled = Math.round(share * barWidth)
-    const perSecond = Math.round((progress.events / Math.max(1, nowMs - startedMs)) * 1_000)
-    const bar = '#'.repeat(filled).padEnd(barWidth, '.')
-    say(`\r[${bar}] ${Math.floor(share * 100)} %  ${progress.events} events, ${perSecond}/s `)
+const barFrom = (startedMs: number): Tell => {
+  return async told => {
+    const { events, position, target } = told as RebuildProgress
+    const share = shareOf(position, target)
+    const perSecond = Math.round((events / Math.max(1, performance.now() - startedMs)) * 1_000)
+    const bar = '#'.repeat(Math.round(share * barWidth)).padEnd(barWidth, '.')
+    say(`\r[${bar}] ${Math.floor(share * 100)} %  ${events} events, ${perSecond}/s `)
   }
 }
 
-const openStore = async (
-  eventstoreUrl: string | undefined,
-  dataDir: string,
-  logger: pino.Logger,
-): Promise<EventStore> => {
-  if (eventstoreUrl === undefined && !existsSync(join(dataDir, 'log'))) {
-    throw new Error(`there is no log in ${dataDir}; set DATA_DIR or EVENTSTORE_URL`)
-  }
+/** Does it in this process: nobody else has the folder, or nothing is in one. */
+const here = async (config: Config, asked: readonly string[], tell: Tell, signal: AbortSignal): Promise<object> => {
+  const standardError = 2
+  const logger = pino({ level: 'warn' }, pino.destination({ dest: standardError, sync: true }))
+  const { EVENTSTORE_URL: eventstoreUrl, DATABASE_URL: databaseUrl, DATA_DIR: dataDir } = config
+  const store = await openExistingEventStore({ eventstoreUrl, dataDir, logger })
   try {
-    return await openEventStore({ eventstoreUrl, dataDir, logger })
-  } catch (error) {
-    if (eventstoreUrl !== undefined || !(error instanceof Unavailable)) throw error
-    throw new Error(
-      `${error.message}\nThe embedded log belongs to one process: stop the service, run this again, start the service.`,
-    )
+    const database = await openDatabase({ databaseUrl, dataDir, logger, signal })
+    try {
+      return await rebuildWork(database, store, logger)(asked, tell, signal)
+    } finally {
+      await database.close()
+    }
+  } finally {
+    await store.close()
   }
 }
-
-const isName = (name: string): name is ProjectionName => (names as readonly string[]).includes(name)
 
 /** Returns the exit code. */
 const run = async (asked: readonly string[]): Promise<number> => {
-  const isAll = asked.length === 1 && asked[0] === 'all'
-  if (asked.length === 0 || (!isAll && !asked.every(isName))) {
+  if (namesAsked(asked) === undefined) {
     say(usage)
     return 2
   }
-  const standardError = 2
-  const logger = pino({ level: 'warn' }, pino.destination({ dest: standardError, sync: true }))
-  const abort = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort(new Error('interrupted')))
-  let store: EventStore | undefined
-  let database: Database | undefined
+  const interrupt = new AbortController()
+  const { signal } = interrupt
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort(new Error('interrupted')))
   try {
     const config = readConfig(process.env)
-    store = await openStore(config.EVENTSTORE_URL, config.DATA_DIR, logger)
-    const { signal } = abort
-    database = await openDatabase({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, logger, signal })
-    const onProgress = createBar(performance.now())
-    const done = await rebuild(database, store, isAll ? 'all' : asked.filter(isName), { onProgress, signal, logger })
+    const { EVENTSTORE_URL: eventstoreUrl, DATABASE_URL: databaseUrl, DATA_DIR: dataDir } = config
+    const tell = barFrom(performance.now())
+    const isEmbedded = eventstoreUrl === undefined || databaseUrl === undefined
+    const byOwner = isEmbedded ? await askOwner({ dataDir, command: 'rebuild', asked, tell, signal }) : undefined
+    const done = (byOwner ?? (await here(config, asked, tell, signal))) as Rebuilt
     const perSecond = Math.round(done.events / done.seconds)
     say(
       `\nrebuilt ${done.tables.join(', ')} from ${done.events} events in ${done.seconds.toFixed(1)} s (${perSecond}/s)\n`,
@@ -93,9 +76,6 @@ const run = async (asked: readonly string[]): Promise<number> => {
   } catch (error) {
     say(`\nrebuild failed: ${(error as Error).message}\nThe read models are as they were.\n`)
     return 1
-  } finally {
-    await database?.close()
-    await store?.close()
   }
 }
 

@@ -1,16 +1,15 @@
 // Owns the tests of the keys of the app's own backend: which text is one, what it may call, and the command that makes them.
 
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createAdminKey, listAdminKeys, revokeAdminKey } from '../../api/admin-keys.ts'
 import { loadKeys } from '../../api/keys.ts'
 import { streamOf } from '../../domain/ids.ts'
 import { openEmbeddedStore } from '../../eventstore/embedded.ts'
 import type { EventStore } from '../../eventstore/port.ts'
+import { runCommand } from '../support/command.ts'
 import { build, goodAdminKey, problem } from './edge-fixture.ts'
 import { type Harness, startHarness } from './harness.ts'
 
@@ -106,7 +105,6 @@ describe('an admin key', () => {
 })
 
 describe('npm run admin-key', () => {
-  const root = fileURLToPath(new URL('../..', import.meta.url))
   let dataDir: string
   let store: EventStore | undefined
   beforeEach(async () => {
@@ -114,14 +112,7 @@ describe('npm run admin-key', () => {
   })
   afterEach(() => rmSync(dataDir, { recursive: true, force: true }))
 
-  const run = (...words: readonly string[]) =>
-    new Promise<{ code: number; out: string; told: string }>(resolve => {
-      const command = ['--import', 'tsx', 'api/admin-key-command.ts', ...words]
-      const env = { PATH: process.env.PATH, DATA_DIR: dataDir }
-      execFile(process.execPath, command, { cwd: root, env }, (error, out, told) => {
-        resolve({ code: error === null ? 0 : Number(error.code), out, told })
-      })
-    })
+  const run = (...words: readonly string[]) => runCommand('api/admin-key-command.ts', words, { DATA_DIR: dataDir })
   const makeLog = async () => {
     store = await openEmbeddedStore({ dataDir })
     await store.close()

@@ -14,7 +14,7 @@ import type { Position } from '../../domain/ids.ts'
 import type { EventStore, RecordedEvent } from '../../eventstore/port.ts'
 import { positionBeforeAll, positionOf } from '../../eventstore/port.ts'
 import { exportLog, importLog } from '../../eventstore/transfer.ts'
-import { BadExport, linesOf } from '../../eventstore/transfer-lines.ts'
+import { BadExport, exportLines } from '../../eventstore/transfer-lines.ts'
 import { failureOf, newEvent, newEvents, readStream, walkLog } from '../contract/fixture.ts'
 import { newFolder, openStore } from './embedded-folders.ts'
 
@@ -136,6 +136,24 @@ test("a follower's cursor points to the same event in the new log", async () => 
   expect(fresh?.data).toMatchObject({ position: positionBeforeAll })
 })
 
+test('a cursor that moves on during an export comes with it, and stands behind all of it', async () => {
+  const [source, target] = [await newStore(), await newStore()]
+  const cursorAt = (position: Position) =>
+    newEvent({ type: 'FollowerAdvanced', data: { name: 'mail', position, at: 'now' } })
+  await source.append('account-a', newEvents(3), 'none')
+  await source.append('follower-mail', [cursorAt(positionBeforeAll)], 'none')
+  const pieces = exportLog(source, quiet)
+  let file = (await pieces.next()).value ?? ''
+  const { position } = await source.append('account-a', newEvents(2), 2)
+  await source.append('follower-mail', [cursorAt(position)], 0)
+  for await (const piece of pieces) file += piece
+  await importLog(target, bytesOf(file), quiet)
+  const accounts = await readStream(target, 'account-a')
+  expect(accounts).toHaveLength(3)
+  const [mail] = await readStream(target, 'follower-mail')
+  expect(mail?.data).toEqual({ name: 'mail', position: accounts.at(-1)?.position, at: 'now' })
+})
+
 test('a bad line is refused with its number and what is wrong with it', async () => {
   const source = await newStore()
   await source.append('account-a', newEvents(3), 'none')
@@ -193,7 +211,7 @@ test('a file that ends too early, or has lost a line, is never a success', async
 test('lines are cut at line feeds only, wherever the pieces of the input end', async () => {
   for (const pieceBytes of [1, 2, 3, 7, 100]) {
     const lines: { text: string; number: number }[] = []
-    for await (const line of linesOf(bytesOf('ä\u2028b\n\n👋', pieceBytes))) lines.push(line)
+    for await (const line of exportLines(bytesOf('ä\u2028b\n\n👋', pieceBytes))) lines.push(line)
     expect(lines).toEqual([
       { text: 'ä\u2028b', number: 1 },
       { text: '', number: 2 },

@@ -1,30 +1,24 @@
-// The command as an operator runs it: on a stopped embedded service, on one that is running, and wrongly spelt.
+// The command as an operator runs it: on a stopped embedded service, where nobody answers, and wrongly spelt.
 
-import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openEmbeddedStore } from '../../eventstore/embedded.ts'
 import { openDatabase } from '../../projections/database.ts'
 import { conversationOf } from '../../projections/inbox.ts'
+import { runCommand } from '../support/command.ts'
 import { Ledger, p2p, user } from '../support/ledger.ts'
 import { embeddedDataDir, silentLogger } from '../support/read-models.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
 let dataDir: string
 beforeEach(async () => {
   dataDir = await embeddedDataDir()
 })
 afterEach(() => rmSync(dataDir, { recursive: true, force: true }))
 
-const run = (parameters: readonly string[]) =>
-  new Promise<{ code: number; output: string }>(resolve => {
-    const command = ['--import', 'tsx', 'projections/rebuild-command.ts', ...parameters]
-    const env = { PATH: process.env.PATH, DATA_DIR: dataDir }
-    execFile(process.execPath, command, { cwd: root, env }, (error, _stdout, output) => {
-      resolve({ code: error === null ? 0 : Number(error.code), output })
-    })
-  })
+const run = async (parameters: readonly string[]) => {
+  const { code, told } = await runCommand('projections/rebuild-command.ts', parameters, { DATA_DIR: dataDir })
+  return { code, output: told }
+}
 
 const fillLog = async () => {
   const store = await openEmbeddedStore({ dataDir })
@@ -47,11 +41,11 @@ test('makes read models from the log of a stopped service, and says how it went'
   expect((await run(['conversation', 'inbox'])).code).toBe(0)
 })
 
-test('says what to do when the service is running', async () => {
+test('says what to do when the folder is in use and nobody answers', async () => {
   const store = await fillLog()
   const { code, output } = await run(['all'])
   expect(code).toBe(1)
-  expect(output).toContain('stop the service')
+  expect(output).toContain('try again in a moment')
   await store.close()
 })
 
