@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { isRejection } from '../domain/decider.ts'
+import type { CreateGroup } from '../domain/group/creation.ts'
 import { type GroupCommand, group } from '../domain/group/group.ts'
 import { type GroupId, groupConversationId, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
@@ -11,7 +12,8 @@ import { madeId, runCommand } from './commands.ts'
 import { changesSince, incrementalQuery, incrementalReply } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { refuse } from './errors.ts'
-import { example, groupId, name, positionReply, reply, userId } from './fields.ts'
+import { example, groupId, positionReply, reply, userId } from './fields.ts'
+import { attributeFields, exampleGroupRow, groupPreset, groupRow } from './group-fields.ts'
 import { failedReply, targetsOf } from './group-targets.ts'
 import { type Call, type Operation, operation, self } from './operation.ts'
 
@@ -19,20 +21,19 @@ type Dependencies = OperationDependencies
 
 export const groupParams = z.strictObject({ groupId })
 
-const inviteMode = z.enum(['managers', 'everyone']).meta({ description: 'Who may add members.' })
-
 const createBody = z.strictObject({
-  name: name(limits.groupNameCharactersMax),
+  ...z.strictObject(attributeFields).partial().shape,
+  name: attributeFields.name,
+  preset: groupPreset.optional(),
   memberIds: z.array(userId).max(limits.groupTargetsPerCallMax).optional(),
-  memberLimit: z.int().min(limits.groupMembersMin).max(limits.groupMembersMax).optional(),
-  inviteMode: inviteMode.optional(),
 })
 
 const create = async (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof createBody>) => {
   const { node, database } = dependencies
   const by = call.caller.userId
   const newGroupId = madeId(node, call, `group ${by}`) as GroupId
-  const asked = [...new Set((args.memberIds ?? []).map(id => self(call, id)))].filter(id => id !== by)
+  const { memberIds = [], ...chosen } = args
+  const asked = [...new Set(memberIds.map(id => self(call, id)))].filter(id => id !== by)
   const [targets, groupsCreated] = await Promise.all([
     targetsOf(dependencies, by, asked, { withCaller: true }),
     groupsCreatedCount(database, by),
@@ -43,13 +44,11 @@ const create = async (dependencies: Dependencies, call: Call<'user'>, args: z.ou
   const command = {
     type: 'CreateGroup',
     groupId: newGroupId,
-    name: args.name,
+    ...chosen,
     memberIds: targets.fit,
-    memberLimit: args.memberLimit ?? limits.groupMembersDefault,
-    inviteMode: args.inviteMode ?? 'managers',
     by,
     at: node.clock.now(),
-  } as const
+  } as CreateGroup
   const handled = await runCommand(node, call, group, streamOf.group(newGroupId), command, { groupsCreated })
   if (isRejection(handled)) return handled
   const { state } = handled
@@ -90,32 +89,6 @@ const transferBody = z.strictObject({
 })
 
 export const noSuchGroup = refuse('group.not-found', 'There is no such group for you.')
-
-const groupRow = z.object({
-  groupId: reply.id,
-  conversationId: reply.id,
-  name: reply.text,
-  ownerId: reply.id,
-  memberCount: reply.count,
-  memberLimit: reply.count,
-  inviteMode,
-  createdAt: reply.instant,
-  dissolvedAt: reply.instant.nullable(),
-  myRole: z.enum(['owner', 'admin', 'member']),
-})
-
-const exampleRow = {
-  groupId: example.groupId,
-  conversationId: example.groupConversationId,
-  name: 'Analytical engines',
-  ownerId: example.userId,
-  memberCount: 2,
-  memberLimit: limits.groupMembersDefault,
-  inviteMode: 'managers',
-  createdAt: example.at,
-  dissolvedAt: null,
-  myRole: 'owner',
-}
 
 const usual = {
   tag: 'groups',
@@ -170,7 +143,7 @@ export const groupOperations: readonly Operation[] = [
     query: incrementalQuery,
     reply: incrementalReply(groupRow),
     rejections: ['sync.too-old'],
-    example: { query: { limit: 50 }, reply: { items: [exampleRow], next: null } },
+    example: { query: { limit: 50 }, reply: { items: [exampleGroupRow], next: null } },
     run: list,
   }),
   operation({
@@ -183,7 +156,7 @@ export const groupOperations: readonly Operation[] = [
     params: groupParams,
     reply: groupRow,
     rejections: ['group.not-found'],
-    example: { params: { groupId: example.groupId }, reply: exampleRow },
+    example: { params: { groupId: example.groupId }, reply: exampleGroupRow },
     run: async ({ database }, call, args) =>
       (await groupOf(database, call.caller.userId, args.groupId as GroupId)) ?? noSuchGroup,
   }),

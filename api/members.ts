@@ -3,12 +3,15 @@
 import { z } from 'zod'
 import { isRejection } from '../domain/decider.ts'
 import { group } from '../domain/group/group.ts'
+import { may } from '../domain/group/permissions.ts'
+import { roleIn } from '../domain/group/state.ts'
 import { type GroupId, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { membersOf } from '../projections/member.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { example, groupId, name, pageCursor, pageLimit, positionReply, reply, userId } from './fields.ts'
+import { groupRole, mutedUntil } from './group-fields.ts'
 import { failedReply, targetsOf } from './group-targets.ts'
 import { groupParams, noSuchGroup, runGroupCommand } from './groups.ts'
 import { type Call, type Operation, operation, self } from './operation.ts'
@@ -38,14 +41,50 @@ const add = async (dependencies: Dependencies, call: Call<'user'>, args: Targete
   return { added, failed: targets.failed, position: handled.position }
 }
 
-const memberParams = z.strictObject({ groupId, userId })
+export const memberParams = z.strictObject({ groupId, userId })
 
-const memberRow = z.object({
+export const memberRow = z.object({
   groupId: reply.id,
   userId: reply.id,
-  role: z.enum(['owner', 'admin', 'member']),
+  role: groupRole,
+  nickname: reply.text.nullable(),
+  extension: reply.text,
+  mutedUntil,
   joinedAt: reply.instant,
   invitedBy: reply.id.optional(),
+})
+
+export const exampleMemberRow = {
+  groupId: example.groupId,
+  userId: example.userId,
+  role: 'owner',
+  nickname: null,
+  extension: '',
+  mutedUntil: null,
+  joinedAt: example.at,
+}
+
+/** The accounts' names are searched only for those who may see them (R46). */
+const list = async (
+  { node, database }: Dependencies,
+  call: Call<'user'>,
+  args: z.output<typeof groupParams> & z.output<typeof listQuery>,
+) => {
+  const viewer = call.caller.userId
+  const id = args.groupId as GroupId
+  const { state } = await node.load(group, streamOf.group(id))
+  const role = roleIn(state, viewer)
+  const byName = state.status !== 'none' && role !== null && may('readMemberProfiles', role, state)
+  return (await membersOf(database, viewer, id, { ...args, byName })) ?? noSuchGroup
+}
+
+const listQuery = z.strictObject({
+  role: groupRole.optional(),
+  q: name(limits.nameCharactersMax)
+    .optional()
+    .meta({ description: "A part of a member's nickname or name, or a whole user id." }),
+  limit: pageLimit(),
+  cursor: pageCursor.optional(),
 })
 
 const usual = { tag: 'groups', callers: ['user'], frame: true, status: 200 } as const
@@ -63,26 +102,18 @@ export const memberOperations: readonly Operation[] = [
     summary: 'Who is in a group',
     limit: 'queries',
     params: groupParams,
-    query: z.strictObject({
-      role: z.enum(['owner', 'admin', 'member']).optional(),
-      q: name(limits.nameCharactersMax)
-        .optional()
-        .meta({ description: "A part of a member's name, or a whole user id." }),
-      limit: pageLimit(),
-      cursor: pageCursor.optional(),
-    }),
+    query: listQuery,
     reply: z.object({ items: z.array(memberRow), next: reply.next }),
     rejections: ['group.not-found'],
     example: {
       params: { groupId: example.groupId },
       query: { limit: 50 },
       reply: {
-        items: [{ groupId: example.groupId, userId: example.userId, role: 'owner', joinedAt: example.at }],
+        items: [exampleMemberRow],
         next: null,
       },
     },
-    run: async ({ database }, call, { groupId: id, role, q, limit, cursor }) =>
-      (await membersOf(database, call.caller.userId, id as GroupId, { role, q, limit, cursor })) ?? noSuchGroup,
+    run: list,
   }),
   operation({
     ...usual,

@@ -157,7 +157,7 @@ const messageRow = z.object({
   type: z.enum(['text', 'notification']),
   body: z
     .looseObject({})
-    .meta({ description: '`{text}`, or of a notification `{event, by, targets}`; `{}` once recalled.' }),
+    .meta({ description: '`{text}`, or of a notification `{event, by, targets, changed}`; `{}` once recalled.' }),
   ext: reply.text.nullable().optional(),
   at: reply.instant,
   countable: reply.count.meta({ description: 'Running number of the messages that count as unread.' }),
@@ -203,6 +203,8 @@ export const messageOperations: readonly Operation[] = [
       'message.to-self',
       'message.clock-ahead',
       'group.dissolved',
+      'group.muted',
+      'group.all-muted',
     ],
     example: {
       params: { conversationId: example.conversationId },

@@ -2,10 +2,13 @@
 
 import { accountOperations } from './accounts.ts'
 import { adminAuditOperations } from './admin-audit.ts'
+import { adminGroupOperations } from './admin-groups.ts'
 import { blocklistOperations } from './blocklist.ts'
 import { conversationOperations } from './conversations.ts'
+import { groupSettingOperations } from './group-settings.ts'
 import { groupOperations } from './groups.ts'
 import { infoOperations } from './info.ts'
+import { memberProfileOperations } from './member-profiles.ts'
 import { memberOperations } from './members.ts'
 import { messageOperations } from './messages.ts'
 import { notificationOperations } from './notifications.ts'
@@ -22,10 +25,13 @@ export const operations: readonly Operation[] = [
   ...userOperations,
   ...blocklistOperations,
   ...groupOperations,
+  ...groupSettingOperations,
   ...memberOperations,
+  ...memberProfileOperations,
   ...conversationOperations,
   ...messageOperations,
   ...notificationOperations,
   ...syncOperations,
   ...adminAuditOperations,
+  ...adminGroupOperations,
 ]

@@ -11,6 +11,7 @@ import type { FollowerEvent } from './follower/events.ts'
 import type { GroupEvent } from './group/events.ts'
 import type { IdentityEvent } from './identity/events.ts'
 import type { InboxEvent } from './inbox/events.ts'
+import type { MemberEvent } from './member/events.ts'
 import type { MessageEvent } from './message/events.ts'
 import type { NotificationEvent } from './notification/events.ts'
 import type { SessionEvent } from './session/events.ts'
@@ -22,6 +23,7 @@ export type LedgerEvent =
   | SessionEvent
   | BlocklistEvent
   | GroupEvent
+  | MemberEvent
   | ConversationEvent
   | MessageEvent
   | InboxEvent
@@ -64,7 +66,14 @@ export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = 
   OwnerTransferred: plain,
   AdminAdded: plain,
   AdminRemoved: plain,
+  GroupUpdated: plain,
+  MemberMuted: plain,
+  MemberUnmuted: plain,
+  MuteAllChanged: plain,
   GroupDissolved: plain,
+  MemberEdited: { secret: [], personal: ['profile'] },
+  MemberFollowed: { secret: [], personal: ['profile'] },
+  MemberUnfollowed: { secret: [], personal: ['profile'] },
   MessageSent: { secret: [], personal: ['body'] },
   MessageRecalled: plain,
   ConversationRead: plain,

@@ -96,6 +96,7 @@ export const streamOf = {
   session: (userId: UserId) => `session-${userId}`,
   blocklist: (userId: UserId) => `blocklist-${userId}`,
   group: (groupId: GroupId) => `group-${groupId}`,
+  member: (groupId: GroupId, userId: UserId) => `member-${groupId}~${userId}`,
   conversation: (conversationId: ConversationId) => `conversation-${conversationId}`,
   message: (conversationId: ConversationId, seq: number) => `message-${conversationId}.${seq}`,
   inbox: (userId: UserId, conversationId: ConversationId) => `inbox-${userId}~${conversationId}`,

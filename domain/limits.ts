@@ -35,6 +35,15 @@ export const limits = {
   groupsJoinedMax: 5_000,
   groupTargetsPerCallMax: 200,
   groupAdminsMax: 10,
+  groupIntroductionCharactersMax: 512,
+  groupUrlCharactersMax: 1_024,
+  groupExtensionCharactersMax: 1_024,
+  /** Muted one by one (R21). */
+  groupMutesMax: 1_000,
+  /** One member in one group (R28, R48). */
+  groupNicknameCharactersMax: 32,
+  memberExtensionCharactersMax: 1_024,
+  followedMembersMax: 50,
   /** A sender's own recall; owner and admins of a group at any time. */
   recallWindowSeconds: 120,
   /** Pinned conversations of one user (R80). */

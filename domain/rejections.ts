@@ -36,6 +36,10 @@ export const rejectionCodes = [
   'group.admin-limit',
   'group.created-limit',
   'group.joined-limit',
+  'group.mute-limit',
+  'group.followed-limit',
+  'group.muted',
+  'group.all-muted',
   'user.not-found',
   // conversations and messages
   'conversation.not-found',

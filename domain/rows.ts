@@ -1,17 +1,7 @@
 // Owns how the rows of every collection look to clients: the same over HTTP, in the sync and in live frames.
 // Builders are pure and total; whoever has the values (a read model, a held state) builds the same text.
 
-import type { InviteMode } from './group/attributes.ts'
-import type { Group } from './group/state.ts'
-import {
-  type ConversationId,
-  type GroupId,
-  groupConversationId,
-  type Instant,
-  type Position,
-  type SessionId,
-  type UserId,
-} from './ids.ts'
+import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from './ids.ts'
 import type { MessageRecalled } from './message/events.ts'
 import type { Platform } from './session/events.ts'
 
@@ -45,28 +35,6 @@ export interface BlocklistRow {
 }
 
 export type GroupRole = 'owner' | 'admin' | 'member'
-
-export interface GroupRow {
-  readonly groupId: GroupId
-  readonly conversationId: ConversationId
-  readonly name: string
-  readonly ownerId: UserId
-  readonly memberCount: number
-  readonly memberLimit: number
-  readonly inviteMode: InviteMode
-  readonly createdAt: Instant
-  readonly dissolvedAt: Instant | null
-  readonly myRole: GroupRole
-}
-
-export interface MemberRow {
-  readonly groupId: GroupId
-  readonly userId: UserId
-  readonly role: GroupRole
-  readonly joinedAt: Instant
-  /** Who brought the member in; absent for the one who created the group. */
-  readonly invitedBy?: UserId
-}
 
 export interface ConversationRow {
   readonly conversationId: ConversationId
@@ -114,24 +82,6 @@ export const recalledFieldsOf = (recall: MessageRecalled['data']): RecalledField
 /** The wire text of a recalled message: what it was, without its content. */
 export const tombstoneText = (wireText: string, recall: MessageRecalled['data']): string =>
   JSON.stringify({ ...JSON.parse(wireText), ...recalledFieldsOf(recall) })
-
-/** A group as one of its members sees it; undefined for others. */
-export const groupRowOf = (group: Group, userId: UserId): GroupRow | undefined => {
-  const member = group.status === 'none' ? undefined : group.members.get(userId)
-  if (group.status === 'none' || member === undefined) return undefined
-  return {
-    groupId: group.groupId,
-    conversationId: groupConversationId(group.groupId),
-    name: group.name,
-    ownerId: group.ownerId,
-    memberCount: group.members.size,
-    memberLimit: group.memberLimit,
-    inviteMode: group.inviteMode,
-    createdAt: group.createdAt,
-    dissolvedAt: group.dissolvedAt,
-    myRole: member.role,
-  }
-}
 
 /** Id of a row of `messages`. */
 export const messageRowId = (conversationId: ConversationId, seq: number): string => `${conversationId}#${seq}`

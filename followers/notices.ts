@@ -29,6 +29,20 @@ const notices: Notices = {
   OwnerTransferred: ({ by, to }) => ({ event: 'ownerTransferred', by, targets: [to] }),
   AdminAdded: ({ by, userId }) => ({ event: 'adminAdded', by, targets: [userId] }),
   AdminRemoved: ({ by, userId }) => ({ event: 'adminRemoved', by, targets: [userId] }),
+  GroupUpdated: ({ by, changed }) => ({ event: 'groupUpdated', by, changed }),
+  MemberMuted: ({ by, userId, until }) => ({
+    event: 'memberMuted',
+    by,
+    targets: [userId],
+    changed: { mutedUntil: until },
+  }),
+  MemberUnmuted: ({ by, userId }) => ({
+    event: 'memberUnmuted',
+    by,
+    targets: [userId],
+    changed: { mutedUntil: null },
+  }),
+  MuteAllChanged: ({ by, mode }) => ({ event: 'muteAllChanged', by, changed: { muteAll: mode } }),
   GroupDissolved: ({ by }) => ({ event: 'groupDissolved', by }),
 }
 

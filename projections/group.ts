@@ -1,8 +1,17 @@
 // Owns the groups as their members see them (R14–R17). Folds the group's own events; who is in it is member.ts' matter.
 // Never shows a group to one who is not in it: a member, or one who was a member when it was dissolved.
 
-import { type GroupId, groupConversationId, type Position, type UserId } from '../domain/ids.ts'
-import type { GroupRow } from '../domain/rows.ts'
+import type { EventOf } from '../domain/events.ts'
+import {
+  attributesIn,
+  earlierAttributes,
+  type GroupAttribute,
+  type GroupAttributes,
+  groupAttributes,
+} from '../domain/group/attributes.ts'
+import { type FoundGroupRow, foundGroupRow, type GroupRow, type GroupRowParts, groupRow } from '../domain/group/row.ts'
+import type { GroupId, Position, UserId } from '../domain/ids.ts'
+import type { Recorded } from './batch.ts'
 import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
 import { type Queryable, statement } from './database.ts'
 import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
@@ -12,19 +21,118 @@ import { lookUp, startFold, tableOf } from './table.ts'
 
 const table = tableOf('group', ['group_id'], {
   group_id: 'text',
-  conversation_id: 'text',
-  name: 'text',
   owner_id: 'text',
   created_by: 'text',
   member_count: 'integer',
+  name: 'text',
+  avatar_url: 'text',
+  introduction: 'text',
+  extension: 'text',
+  app_extension: 'text',
   member_limit: 'integer',
+  join_mode: 'text',
   invite_mode: 'text',
+  invitee_consent: 'text',
+  edit_mode: 'text',
+  edit_extension_mode: 'text',
+  mute_all: 'text',
+  history_before_join: 'boolean',
+  hide_member_profiles: 'boolean',
+  no_friend_requests: 'boolean',
+  auto_approve: 'text',
+  searchable: 'boolean',
+  search_name: 'text',
   created_at: 'timestamptz',
   dissolved_at: 'timestamptz',
   position: 'text',
 })
 
-const folds = ['GroupCreated', 'MembersAdded', 'MembersRemoved', 'OwnerTransferred', 'GroupDissolved'] as const
+/** Where each attribute stands. */
+const columnOf = {
+  name: 'name',
+  avatarUrl: 'avatar_url',
+  introduction: 'introduction',
+  extension: 'extension',
+  appExtension: 'app_extension',
+  memberLimit: 'member_limit',
+  joinMode: 'join_mode',
+  inviteMode: 'invite_mode',
+  inviteeConsent: 'invitee_consent',
+  editMode: 'edit_mode',
+  editExtensionMode: 'edit_extension_mode',
+  muteAll: 'mute_all',
+  historyBeforeJoin: 'history_before_join',
+  hideMemberProfiles: 'hide_member_profiles',
+  noFriendRequestsBetweenMembers: 'no_friend_requests',
+  autoApprove: 'auto_approve',
+  searchable: 'searchable',
+} as const satisfies { readonly [Attribute in GroupAttribute]: keyof GroupTable }
+
+type AttributeColumns = Pick<GroupTable, (typeof columnOf)[GroupAttribute]>
+
+/** The columns of these attributes; of others nothing. */
+const columnsOf = (attributes: Partial<GroupAttributes>): Partial<AttributeColumns> =>
+  Object.fromEntries(
+    groupAttributes.flatMap(attribute =>
+      attributes[attribute] === undefined ? [] : [[columnOf[attribute], attributes[attribute]]],
+    ),
+  )
+
+const attributesOf = (row: AttributeColumns): GroupAttributes =>
+  Object.fromEntries(
+    groupAttributes.map(attribute => [attribute, row[columnOf[attribute]]]),
+  ) as unknown as GroupAttributes
+
+/** As names are compared in a search: without case. */
+export const searchKeyOf = (text: string): string => text.toLowerCase()
+
+/** The name can be found while the group may be. */
+const withSearchName = (row: GroupTable): GroupTable => ({
+  ...row,
+  search_name: row.searchable && row.dissolved_at === null ? searchKeyOf(row.name) : null,
+})
+
+const folds = [
+  'GroupCreated',
+  'MembersAdded',
+  'MembersRemoved',
+  'OwnerTransferred',
+  'GroupUpdated',
+  'MuteAllChanged',
+  'GroupDissolved',
+] as const
+
+const created = (data: EventOf<'GroupCreated'>['data'], position: Position): GroupTable =>
+  withSearchName({
+    ...(columnsOf({ ...earlierAttributes, ...attributesIn(data) }) as AttributeColumns),
+    group_id: data.groupId,
+    owner_id: data.ownerId,
+    created_by: data.by,
+    member_count: data.memberCount,
+    search_name: null,
+    created_at: data.at,
+    dissolved_at: null,
+    position,
+  })
+
+const changed = (
+  row: GroupTable,
+  { type, data, position }: Exclude<Recorded<(typeof folds)[number]>, Recorded<'GroupCreated'>>,
+): GroupTable => {
+  switch (type) {
+    case 'OwnerTransferred':
+      return { ...row, owner_id: data.to, position }
+    case 'GroupUpdated':
+      return withSearchName({ ...row, ...columnsOf(data.changed), position })
+    case 'MuteAllChanged':
+      return { ...row, mute_all: data.mode, position }
+    case 'GroupDissolved':
+      return withSearchName({ ...row, dissolved_at: data.at, position })
+    case 'MembersAdded':
+    case 'MembersRemoved':
+      return { ...row, member_count: data.memberCount, position }
+  }
+}
 
 export const groupProjection: Projection = {
   name: 'group',
@@ -39,52 +147,49 @@ export const groupProjection: Projection = {
       table,
       events.map(event => [event.data.groupId]),
     )
-    for (const { type, data, position } of events) {
-      if (type === 'GroupCreated') {
-        fold.put({
-          group_id: data.groupId,
-          conversation_id: groupConversationId(data.groupId),
-          name: data.name,
-          owner_id: data.ownerId,
-          created_by: data.by,
-          member_count: data.memberCount,
-          member_limit: data.memberLimit,
-          invite_mode: data.inviteMode,
-          created_at: data.at,
-          dissolved_at: null,
-          position,
-        })
+    for (const event of events) {
+      if (event.type === 'GroupCreated') {
+        fold.put(created(event.data, event.position))
         continue
       }
-      const row = fold.get(data.groupId)
-      if (row === undefined) continue
-      if (type === 'OwnerTransferred') fold.put({ ...row, owner_id: data.to, position })
-      else if (type === 'GroupDissolved') fold.put({ ...row, dissolved_at: data.at, position })
-      else fold.put({ ...row, member_count: data.memberCount, position })
+      const row = fold.get(event.data.groupId)
+      if (row !== undefined) fold.put(changed(row, event))
     }
     await fold.write()
   },
 }
 
 /** A group beside one member's own row. */
-export type MemberGroupRow = GroupTable & { readonly role: MemberTable['role'] }
+export type MemberGroupRow = GroupTable & {
+  readonly role: MemberTable['role']
+  readonly muted_until: MemberTable['muted_until']
+  readonly nickname: MemberTable['nickname']
+  readonly my_extension: MemberTable['extension']
+  readonly followed_ids: MemberTable['followed_ids']
+}
 
-export const groupRowFrom = (row: MemberGroupRow): GroupRow => ({
+/** The columns of such a row, of `g` and `m`. */
+export const memberGroupColumns = 'g.*, m.role, m.muted_until, m.nickname, m.extension as my_extension, m.followed_ids'
+
+const partsFrom = (row: GroupTable): GroupRowParts => ({
+  ...attributesOf(row),
   groupId: row.group_id,
-  conversationId: row.conversation_id,
-  name: row.name,
   ownerId: row.owner_id,
   memberCount: row.member_count,
-  memberLimit: row.member_limit,
-  inviteMode: row.invite_mode,
   createdAt: row.created_at,
   dissolvedAt: row.dissolved_at,
-  myRole: row.role,
 })
+
+export const groupRowFrom = (row: MemberGroupRow): GroupRow =>
+  groupRow(partsFrom(row), {
+    role: row.role,
+    mutedUntil: row.muted_until,
+    profile: { nickname: row.nickname, extension: row.my_extension, followedIds: JSON.parse(row.followed_ids) },
+  })
 
 const page = statement(
   'group-page',
-  `select g.*, m.role from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
+  `select ${memberGroupColumns} from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
    where m.user_id = $1 and m.removed_at is null and g.dissolved_at is null and ($2::text is null or m.group_id < $2)
    order by m.group_id desc limit $3::int`,
 )
@@ -104,7 +209,7 @@ export const groupsOf = async (
 const changes = statement(
   'group-changes',
   changesFrom(
-    `select g.*, m.role, m.removed_at from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
+    `select ${memberGroupColumns}, m.removed_at from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
      where m.user_id = $1 and (m.position >= $2 or (m.removed_at is null and g.position >= $2)) order by m.group_id desc`,
   ),
 )
@@ -124,7 +229,7 @@ export const groupChangesOf = async (
 
 const one = statement(
   'group-one',
-  `select g.*, m.role from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
+  `select ${memberGroupColumns} from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
    where m.user_id = $1 and m.group_id = $2 and m.removed_at is null`,
 )
 
@@ -173,4 +278,30 @@ export const groupIdsOf = async (
 ): Promise<{ readonly position: Position; readonly groupIds: readonly GroupId[] } | undefined> => {
   const [row] = await database.query<{ position: Position; ids: GroupId[] }>(idsOf, [userId])
   return row === undefined ? undefined : { position: row.position, groupIds: row.ids }
+}
+
+const found = statement(
+  'group-search',
+  `select * from "group" where search_name >= $1 and search_name < $2 and (search_name, group_id) > ($3::text, $4::text)
+   order by search_name, group_id limit $5::int`,
+)
+
+/** Greater than every text that begins with `prefix`. */
+const endOf = (prefix: string): string => `${prefix}\u{10ffff}`
+
+/** Groups that may be found, whose name begins with this, by name; one's own too. @throws InvalidCursor */
+export const groupsFound = async (
+  database: Queryable,
+  q: string,
+  { limit, cursor }: PageOptions,
+): Promise<Page<FoundGroupRow>> => {
+  const [name = '', groupId = ''] = cursor === undefined ? [] : cursorKey(cursor, ['string', 'string'])
+  const key = searchKeyOf(q)
+  const rows = await database.query<GroupTable>(found, [key, endOf(key), name, groupId, limit + 1])
+  return pageOf(
+    rows,
+    limit,
+    row => foundGroupRow(partsFrom(row)),
+    row => [row.search_name ?? '', row.group_id],
+  )
 }

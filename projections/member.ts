@@ -1,8 +1,10 @@
 // Owns who is in which group, and as what (R15–R25). One who left is a tombstone here.
 // Never shows members to one who is not among them.
 
+import type { MutedUntil } from '../domain/group/events.ts'
 import type { GroupId, Instant, Position, UserId } from '../domain/ids.ts'
-import type { GroupRole, MemberRow } from '../domain/rows.ts'
+import { type MemberRow, memberRow } from '../domain/member/row.ts'
+import type { GroupRole } from '../domain/rows.ts'
 import type { Recorded } from './batch.ts'
 import { type Queryable, statement } from './database.ts'
 import { cursorKey, type Page, type PageOptions, pageOf } from './page.ts'
@@ -16,6 +18,10 @@ const table = tableOf('member', ['group_id', 'user_id'], {
   role: 'text',
   joined_at: 'timestamptz',
   invited_by: 'text',
+  muted_until: 'text',
+  nickname: 'text',
+  extension: 'text',
+  followed_ids: 'text',
   removed_at: 'timestamptz',
   position: 'text',
 })
@@ -27,6 +33,11 @@ const folds = [
   'OwnerTransferred',
   'AdminAdded',
   'AdminRemoved',
+  'MemberMuted',
+  'MemberUnmuted',
+  'MemberEdited',
+  'MemberFollowed',
+  'MemberUnfollowed',
 ] as const
 type MemberEvent = Recorded<(typeof folds)[number]>
 
@@ -43,46 +54,67 @@ const joined = (
   invitedBy: UserId | null,
   at: Instant,
   position: Position,
+  mutedUntil: MutedUntil | null = null,
 ): MemberTable => ({
   group_id: groupId,
   user_id: userId,
   role,
   joined_at: at,
   invited_by: invitedBy,
+  muted_until: mutedUntil,
+  nickname: null,
+  extension: '',
+  followed_ids: '[]',
   removed_at: null,
   position,
 })
 
 const step = (fold: Fold<MemberTable>, { type, data, position }: MemberEvent): void => {
   const { groupId, at } = data
-  const give = (userId: UserId, role: GroupRole) => {
+  const change = (userId: UserId, changed: Partial<MemberTable>) => {
     const row = fold.get(groupId, userId)
-    if (row !== undefined && row.removed_at === null) fold.put({ ...row, role, position })
+    if (row !== undefined && row.removed_at === null) fold.put({ ...row, ...changed, position })
   }
   switch (type) {
     case 'GroupCreated':
       fold.put(joined(groupId, data.ownerId, 'owner', null, at, position))
       for (const userId of data.memberIds) fold.put(joined(groupId, userId, 'member', data.by, at, position))
       break
-    case 'MembersAdded':
-      for (const userId of data.userIds) fold.put(joined(groupId, userId, 'member', data.by, at, position))
-      break
-    case 'MembersRemoved':
+    case 'MembersAdded': {
+      const mutes = new Map(data.mutes?.map(({ userId, until }) => [userId, until]))
       for (const userId of data.userIds) {
-        const row = fold.get(groupId, userId)
-        if (row !== undefined && row.removed_at === null) fold.put({ ...row, removed_at: at, position })
+        fold.put(joined(groupId, userId, 'member', data.by, at, position, mutes.get(userId)))
       }
       break
+    }
+    case 'MembersRemoved':
+      for (const userId of data.userIds) change(userId, { removed_at: at })
+      break
     case 'OwnerTransferred':
-      give(data.from, 'member')
-      give(data.to, 'owner')
+      change(data.from, { role: 'member' })
+      change(data.to, { role: 'owner', muted_until: null })
       break
     case 'AdminAdded':
-      give(data.userId, 'admin')
+      change(data.userId, { role: 'admin', muted_until: null })
       break
     case 'AdminRemoved':
-      give(data.userId, 'member')
+      change(data.userId, { role: 'member' })
       break
+    case 'MemberMuted':
+      change(data.userId, { muted_until: data.until })
+      break
+    case 'MemberUnmuted':
+      change(data.userId, { muted_until: null })
+      break
+    case 'MemberEdited':
+    case 'MemberFollowed':
+    case 'MemberUnfollowed': {
+      const { nickname, extension, followedIds } = data.profile
+      // Of an earlier membership: who came back began anew.
+      if (fold.get(groupId, data.userId)?.joined_at !== data.joinedAt) break
+      change(data.userId, { nickname, extension, followed_ids: JSON.stringify(followedIds) })
+      break
+    }
   }
 }
 
@@ -101,13 +133,15 @@ export const memberProjection: Projection = {
   },
 }
 
-export const memberRowFrom = (row: MemberTable): MemberRow => ({
-  groupId: row.group_id,
-  userId: row.user_id,
-  role: row.role,
-  joinedAt: row.joined_at,
-  ...(row.invited_by === null ? undefined : { invitedBy: row.invited_by }),
-})
+export const memberRowFrom = (row: MemberTable): MemberRow => {
+  const { role, nickname, extension } = row
+  const member = {
+    role,
+    joinedAt: row.joined_at,
+    ...(row.invited_by === null ? undefined : { invitedBy: row.invited_by }),
+  }
+  return memberRow(row.group_id, row.user_id, member, { nickname, extension }, row.muted_until)
+}
 
 /** $1 asks about group $2: always a row for a member, none for anybody else. */
 const forMembers = (rows: string): string =>
@@ -122,7 +156,8 @@ const page = statement(
   forMembers(
     `select m.* from member m left join account a on a.user_id = m.user_id
      where m.group_id = $2 and m.removed_at is null and ($3::text is null or m.role = $3)
-       and ($4::text is null or position(lower($4) in lower(a.name)) > 0 or m.user_id = $4)
+       and ($4::text is null or m.user_id = $4 or position(lower($4) in lower(m.nickname)) > 0
+            or ($8::boolean and position(lower($4) in lower(a.name)) > 0))
        and ($5::timestamptz is null or (m.joined_at, m.user_id) > ($5::timestamptz, $6::text))
      order by m.joined_at, m.user_id limit $7::int`,
   ),
@@ -130,8 +165,10 @@ const page = statement(
 
 export interface MemberPageOptions extends PageOptions {
   readonly role?: GroupRole | undefined
-  /** Part of a member's name, or a whole user id. */
+  /** Part of a member's nickname or name, or a whole user id. */
   readonly q?: string | undefined
+  /** Whether the accounts' names are looked at; not for one who may not see them. */
+  readonly byName?: boolean | undefined
 }
 
 /** The members of a group, those who joined first before the others; undefined for one who is no member. @throws InvalidCursor */
@@ -139,14 +176,40 @@ export const membersOf = async (
   database: Queryable,
   userId: UserId,
   groupId: GroupId,
-  { role, q, limit, cursor }: MemberPageOptions,
+  { role, q, byName = true, limit, cursor }: MemberPageOptions,
 ): Promise<Page<MemberRow> | undefined> => {
   const [joinedAt = null, after = null] = cursor === undefined ? [] : cursorKey(cursor, ['instant', 'string'])
-  const parameters = [userId, groupId, role ?? null, q?.replaceAll('\0', '') ?? null, joinedAt, after, limit + 1]
+  const parameters = [
+    userId,
+    groupId,
+    role ?? null,
+    q?.replaceAll('\0', '') ?? null,
+    joinedAt,
+    after,
+    limit + 1,
+    byName,
+  ]
   const rows = await database.query<ListedMember>(page, parameters)
   if (rows.length === 0) return undefined
   const members = rows.filter(row => row.is_row)
   return pageOf(members, limit, memberRowFrom, row => [row.joined_at, row.user_id])
+}
+
+const one = statement(
+  'member-one',
+  `select m.* from member me join member m on m.group_id = me.group_id and m.user_id = $3 and m.removed_at is null
+   where me.group_id = $2 and me.user_id = $1 and me.removed_at is null`,
+)
+
+/** One member, as a member sees them; undefined for whoever is none. */
+export const memberOf = async (
+  database: Queryable,
+  viewer: UserId,
+  groupId: GroupId,
+  userId: UserId,
+): Promise<MemberRow | undefined> => {
+  const [row] = await database.query<MemberTable>(one, [viewer, groupId, userId])
+  return row && memberRowFrom(row)
 }
 
 const all = statement(

@@ -56,13 +56,19 @@ const conversations = [
 
 const groups = [
   `create table "group" (
-     group_id ${id} primary key, conversation_id ${id} not null, name text not null, owner_id ${id} not null,
-     created_by ${id} not null, member_count integer not null, member_limit integer not null, invite_mode text not null,
-     created_at timestamptz not null, dissolved_at timestamptz, ${position})`,
+     group_id ${id} primary key, owner_id ${id} not null, created_by ${id} not null, member_count integer not null,
+     name text not null, avatar_url text not null, introduction text not null, extension text not null,
+     app_extension text not null, member_limit integer not null, join_mode text not null, invite_mode text not null,
+     invitee_consent text not null, edit_mode text not null, edit_extension_mode text not null, mute_all text not null,
+     history_before_join boolean not null, hide_member_profiles boolean not null, no_friend_requests boolean not null,
+     auto_approve text not null, searchable boolean not null, search_name ${id}, created_at timestamptz not null,
+     dissolved_at timestamptz, ${position})`,
   'create index group_by_creator on "group" (created_by)',
+  'create index group_by_search_name on "group" (search_name, group_id) where search_name is not null',
   `create table member (
      group_id ${id}, user_id ${id}, role text not null, joined_at timestamptz not null, invited_by ${id},
-     removed_at timestamptz, ${position}, primary key (group_id, user_id))`,
+     muted_until text, nickname text, extension text not null, followed_ids text not null, removed_at timestamptz,
+     ${position}, primary key (group_id, user_id))`,
   'create index member_by_user on member (user_id, group_id)',
   'create index member_by_removed on member (removed_at) where removed_at is not null',
 ]

@@ -3,7 +3,15 @@
 // changed the row. No table here may hold anything the log does not.
 
 import type { FriendPolicy, Gender } from '../domain/account/profile.ts'
-import type { InviteMode } from '../domain/group/attributes.ts'
+import type {
+  AutoApprove,
+  EditMode,
+  InviteeConsent,
+  InviteMode,
+  JoinMode,
+  MuteAll,
+} from '../domain/group/attributes.ts'
+import type { MutedUntil } from '../domain/group/events.ts'
 import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from '../domain/ids.ts'
 import type { NotificationKind, NotificationState } from '../domain/notification/row.ts'
 import type { GroupRole } from '../domain/rows.ts'
@@ -145,13 +153,28 @@ export interface MemberSpanTable {
 
 export interface GroupTable {
   group_id: GroupId
-  conversation_id: ConversationId
-  name: string
   owner_id: UserId
   created_by: UserId
   member_count: number
+  name: string
+  avatar_url: string
+  introduction: string
+  extension: string
+  app_extension: string
   member_limit: number
+  join_mode: JoinMode
   invite_mode: InviteMode
+  invitee_consent: InviteeConsent
+  edit_mode: EditMode
+  edit_extension_mode: EditMode
+  mute_all: MuteAll
+  history_before_join: boolean
+  hide_member_profiles: boolean
+  no_friend_requests: boolean
+  auto_approve: AutoApprove
+  searchable: boolean
+  /** The name as it is searched for; null while the group cannot be found. */
+  search_name: string | null
   created_at: Instant
   dissolved_at: Instant | null
   position: Position
@@ -163,6 +186,11 @@ export interface MemberTable {
   role: GroupRole
   joined_at: Instant
   invited_by: UserId | null
+  muted_until: MutedUntil | null
+  nickname: string | null
+  extension: string
+  /** JSON array of user ids. */
+  followed_ids: string
   removed_at: Instant | null
   position: Position
 }

@@ -9,7 +9,7 @@ import { positionBeforeAll } from '../eventstore/port.ts'
 import { ownUserRowFrom, type PublicAccount, publicColumns, userRowFrom } from './account.ts'
 import { blocklistRowFrom } from './blocklist.ts'
 import { type Queryable, type Statement, statement } from './database.ts'
-import { groupRowFrom, type MemberGroupRow } from './group.ts'
+import { groupRowFrom, type MemberGroupRow, memberGroupColumns } from './group.ts'
 import { notificationRowFrom, readMarksFrom } from './notification.ts'
 import type { AccountTable, BlocklistTable, NotificationTable, ReadMarkTable, SessionTable } from './schema.ts'
 import { sessionRowFrom } from './session.ts'
@@ -159,7 +159,7 @@ const syncStatement = (name: string, since: boolean): Statement => {
           where b.user_id = $1 and ${since ? 'b.position >= $2' : 'b.removed_at is null'} order by b.blocked_id`,
        )} as blocklist,
        ${jsonOf(
-         `select g.*, m.role, m.removed_at from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')} where m.user_id = $1 and ${
+         `select ${memberGroupColumns}, m.removed_at from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')} where m.user_id = $1 and ${
            since
              ? '(m.position >= $2 or (m.removed_at is null and g.position >= $2))'
              : 'm.removed_at is null and g.dissolved_at is null'

@@ -8,6 +8,7 @@ import { accountRoutes } from './routes/account.ts'
 import { nothing } from './routes/frames.ts'
 import { groupRoutes } from './routes/group.ts'
 import { inboxRoutes } from './routes/inbox.ts'
+import { memberRoutes } from './routes/member.ts'
 import { messageRoutes } from './routes/message.ts'
 import { notices, notificationRoutes } from './routes/notification.ts'
 
@@ -15,6 +16,7 @@ import { notices, notificationRoutes } from './routes/notification.ts'
 const routes: Routes = {
   ...accountRoutes,
   ...groupRoutes,
+  ...memberRoutes,
   ...messageRoutes,
   ...inboxRoutes,
   ...notificationRoutes,

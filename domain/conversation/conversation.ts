@@ -4,7 +4,8 @@
 // follow lag still lands, and is delivered as any other.
 
 import { type Decider, type Decision, noRuleFor, type Rejection, reject } from '../decider.ts'
-import type { Group } from '../group/group.ts'
+import { sendRefused } from '../group/mutes.ts'
+import { type Group, roleIn } from '../group/state.ts'
 import { type ConversationId, type Instant, systemUserId, type UserId } from '../ids.ts'
 import type { ConversationEvent, MessageSent, NotificationBody, TextBody } from './events.ts'
 
@@ -63,6 +64,8 @@ export type ConversationRejection =
   | 'user.not-found'
   | 'conversation.not-found'
   | 'group.dissolved'
+  | 'group.muted'
+  | 'group.all-muted'
 
 /** Whether a message counts as unread for those who did not send it (R65: notifications do not). */
 export const counts = (data: { readonly type: MessageSent['data']['type'] }): boolean => data.type === 'text'
@@ -94,12 +97,13 @@ const refusedP2p = (
   return undefined
 }
 
-const refusedGroup = (from: UserId, state: Group): Rejection<ConversationRejection> | undefined => {
-  if (state.status === 'none' || !state.members.has(from)) {
+const refusedGroup = ({ from, at }: SendMessage, state: Group): Rejection<ConversationRejection> | undefined => {
+  const role = roleIn(state, from)
+  if (state.status === 'none' || role === null) {
     return reject('conversation.not-found', 'There is no such conversation for you.')
   }
   if (state.status === 'dissolved') return reject('group.dissolved', 'The group was dissolved. It can only be read.')
-  return undefined
+  return sendRefused(state, from, role, at)
 }
 
 const refused = (command: SendMessage, facts: ConversationFacts): Rejection<ConversationRejection> | undefined => {
@@ -107,7 +111,7 @@ const refused = (command: SendMessage, facts: ConversationFacts): Rejection<Conv
     case 'p2p':
       return refusedP2p(command, facts)
     case 'group':
-      return refusedGroup(command.from, facts.group)
+      return refusedGroup(command, facts.group)
     case 'server':
       throw new Error('SendMessage needs facts of its conversation')
   }

@@ -1,6 +1,8 @@
 // Owns the one event of a conversation's stream. Its data is the message as clients see it, save `position`:
 // the wire text of a message is this JSON with the position added, built once and used for record, frame, ring and row.
 
+import type { GroupAttributes } from '../group/attributes.ts'
+import type { MutedUntil } from '../group/events.ts'
 import type { ConversationId, Instant, UserId } from '../ids.ts'
 
 export type NotificationKind =
@@ -11,13 +13,22 @@ export type NotificationKind =
   | 'ownerTransferred'
   | 'adminAdded'
   | 'adminRemoved'
+  | 'groupUpdated'
+  | 'memberMuted'
+  | 'memberUnmuted'
+  | 'muteAllChanged'
 
 /** What a group event says inside the conversation (R65): parts, never prose, so that clients can localise. */
 export type NotificationBody = {
   readonly event: NotificationKind
   readonly by: UserId
   readonly targets?: readonly UserId[]
+  /** What is another than before, and how it is now (R37). */
+  readonly changed?: NotificationChanges
 }
+
+/** Attributes of the group; of a mute, its end. */
+export type NotificationChanges = Partial<GroupAttributes> & { readonly mutedUntil?: MutedUntil | null }
 
 export type TextBody = { readonly text: string }
 

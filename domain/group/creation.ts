@@ -4,7 +4,7 @@ import { type Rejection, reject } from '../decider.ts'
 import type { GroupId, UserId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { attributesIn, type ChosenAttributes, type GroupPreset, groupPresets } from './attributes.ts'
-import { permissions } from './permissions.ts'
+import { may } from './permissions.ts'
 import { type Actor, full, type GroupDecision, notFound, notOwner, type Standing } from './refusals.ts'
 import type { Group } from './state.ts'
 
@@ -56,7 +56,5 @@ export const createGroup = (command: CreateGroup, state: Group, facts: CreateGro
   return [{ type: 'GroupCreated', data }]
 }
 
-export const dissolveGroup = ({ by, at }: DissolveGroup, { group, role }: Standing): GroupDecision =>
-  permissions.dissolve[role] === 'no'
-    ? notOwner()
-    : [{ type: 'GroupDissolved', data: { groupId: group.groupId, by, at } }]
+export const dissolveGroup = ({ by, at }: DissolveGroup, { group, party }: Standing): GroupDecision =>
+  may('dissolve', party, group) ? [{ type: 'GroupDissolved', data: { groupId: group.groupId, by, at } }] : notOwner()

@@ -1,7 +1,7 @@
 // Owns what can have happened to a group (R14–R25). `by` is who did it; `memberCount` is the count after the event.
 
 import type { GroupId, Instant, UserId } from '../ids.ts'
-import type { GroupAttributes } from './attributes.ts'
+import type { GroupAttributes, MuteAll } from './attributes.ts'
 
 export type GroupCreated = {
   readonly type: 'GroupCreated'
@@ -19,11 +19,18 @@ export type GroupCreated = {
 /** Those recorded before an attribute existed lack it. */
 type RecordedAttributes = Pick<GroupAttributes, 'name' | 'memberLimit' | 'inviteMode'> & Partial<GroupAttributes>
 
+/** `forever`, or the end of a mute. */
+export type MutedUntil = Instant | 'forever'
+
 export type MembersAdded = {
   readonly type: 'MembersAdded'
   readonly data: {
     readonly groupId: GroupId
     readonly userIds: readonly UserId[]
+    /** Those of them who were here before and come back muted (R21). */
+    readonly mutes?: readonly { readonly userId: UserId; readonly until: MutedUntil }[]
+    /** They may read what was said before (R31). */
+    readonly history?: true
     readonly memberCount: number
     readonly by: UserId
     readonly at: Instant
@@ -65,6 +72,38 @@ export type AdminRemoved = {
   readonly data: { readonly groupId: GroupId; readonly userId: UserId; readonly by: UserId; readonly at: Instant }
 }
 
+/** Only what is another than before (R37). */
+export type GroupUpdated = {
+  readonly type: 'GroupUpdated'
+  readonly data: {
+    readonly groupId: GroupId
+    readonly changed: Partial<Omit<GroupAttributes, 'muteAll'>>
+    readonly by: UserId
+    readonly at: Instant
+  }
+}
+
+export type MemberMuted = {
+  readonly type: 'MemberMuted'
+  readonly data: {
+    readonly groupId: GroupId
+    readonly userId: UserId
+    readonly until: MutedUntil
+    readonly by: UserId
+    readonly at: Instant
+  }
+}
+
+export type MemberUnmuted = {
+  readonly type: 'MemberUnmuted'
+  readonly data: { readonly groupId: GroupId; readonly userId: UserId; readonly by: UserId; readonly at: Instant }
+}
+
+export type MuteAllChanged = {
+  readonly type: 'MuteAllChanged'
+  readonly data: { readonly groupId: GroupId; readonly mode: MuteAll; readonly by: UserId; readonly at: Instant }
+}
+
 export type GroupDissolved = {
   readonly type: 'GroupDissolved'
   readonly data: { readonly groupId: GroupId; readonly by: UserId; readonly at: Instant }
@@ -77,4 +116,8 @@ export type GroupEvent =
   | OwnerTransferred
   | AdminAdded
   | AdminRemoved
+  | GroupUpdated
+  | MemberMuted
+  | MemberUnmuted
+  | MuteAllChanged
   | GroupDissolved

@@ -3,7 +3,7 @@
 import type { UserId } from '../ids.ts'
 import type { GroupRole } from '../rows.ts'
 import { attributesIn, earlierAttributes } from './attributes.ts'
-import type { GroupCreated, GroupEvent } from './events.ts'
+import type { GroupCreated, GroupEvent, MemberMuted, MembersAdded } from './events.ts'
 import type { ExistingGroup, Group, GroupMember } from './state.ts'
 
 const created = (data: GroupCreated['data']): ExistingGroup => {
@@ -18,6 +18,7 @@ const created = (data: GroupCreated['data']): ExistingGroup => {
     ownerId: data.ownerId,
     createdBy: data.by,
     members,
+    mutes: new Map(),
     createdAt: data.at,
     dissolvedAt: null,
   }
@@ -33,30 +34,61 @@ const withRole = (state: ExistingGroup, userId: UserId, role: GroupRole): Existi
   members: setRole(new Map(state.members), userId, role),
 })
 
+/** Copied only when it was there. */
+const without = (mutes: ExistingGroup['mutes'], userIds: readonly UserId[]): ExistingGroup['mutes'] => {
+  if (mutes.size === 0 || !userIds.some(userId => mutes.has(userId))) return mutes
+  const left = new Map(mutes)
+  for (const userId of userIds) left.delete(userId)
+  return left
+}
+
+/** Mutes of former members that have passed are dropped by the way, so that they cannot pile up. */
+const muted = (state: ExistingGroup, { userId, until, at }: MemberMuted['data']): ExistingGroup => {
+  const past = [...state.mutes].filter(([id, end]) => end <= at && !state.members.has(id)).map(([id]) => id)
+  return { ...state, mutes: new Map(without(state.mutes, past)).set(userId, until) }
+}
+
+/** Whoever comes in has the mute that the event says, and no other. */
+const membersAdded = (state: ExistingGroup, data: MembersAdded['data']): ExistingGroup => {
+  const members = new Map(state.members)
+  const { at: joinedAt, by: invitedBy } = data
+  for (const userId of data.userIds) members.set(userId, { role: 'member', joinedAt, invitedBy })
+  const kept = new Set(data.mutes?.map(({ userId }) => userId))
+  const lost = data.userIds.filter(userId => !kept.has(userId))
+  return { ...state, members, mutes: without(state.mutes, lost) }
+}
+
 /** A group may have thousands of members: whatever an event changes, the map is copied once. */
 export const evolveGroup = (state: Group, event: GroupEvent): Group => {
   if (event.type === 'GroupCreated') return created(event.data)
   if (state.status === 'none') return state
   switch (event.type) {
-    case 'MembersAdded': {
-      const members = new Map(state.members)
-      const { at: joinedAt, by: invitedBy } = event.data
-      for (const userId of event.data.userIds) members.set(userId, { role: 'member', joinedAt, invitedBy })
-      return { ...state, members }
-    }
+    case 'MembersAdded':
+      return membersAdded(state, event.data)
     case 'MembersRemoved': {
       const members = new Map(state.members)
       for (const userId of event.data.userIds) members.delete(userId)
       return { ...state, members }
     }
     case 'OwnerTransferred': {
-      const members = setRole(setRole(new Map(state.members), event.data.from, 'member'), event.data.to, 'owner')
-      return { ...state, ownerId: event.data.to, members }
+      const { from, to } = event.data
+      const members = setRole(setRole(new Map(state.members), from, 'member'), to, 'owner')
+      return { ...state, ownerId: to, members, mutes: without(state.mutes, [to]) }
     }
-    case 'AdminAdded':
-      return withRole(state, event.data.userId, 'admin')
+    case 'AdminAdded': {
+      const { userId } = event.data
+      return { ...withRole(state, userId, 'admin'), mutes: without(state.mutes, [userId]) }
+    }
     case 'AdminRemoved':
       return withRole(state, event.data.userId, 'member')
+    case 'GroupUpdated':
+      return { ...state, ...attributesIn(event.data.changed) }
+    case 'MemberMuted':
+      return muted(state, event.data)
+    case 'MemberUnmuted':
+      return { ...state, mutes: without(state.mutes, [event.data.userId]) }
+    case 'MuteAllChanged':
+      return { ...state, muteAll: event.data.mode }
     case 'GroupDissolved':
       return { ...state, status: 'dissolved', dissolvedAt: event.data.at }
     default:

@@ -21,9 +21,11 @@ import {
   type TransferGroup,
   transferGroup,
 } from './members.ts'
+import { type MuteMember, muteMember, type SetMuteAll, setMuteAll, type UnmuteMember, unmuteMember } from './mutes.ts'
 import { type GroupDecision, type GroupRejection, standingOf } from './refusals.ts'
 import { decodeGroup, encodeGroup } from './snapshot.ts'
 import type { Group } from './state.ts'
+import { type UpdateGroup, updateGroup } from './updates.ts'
 
 export type { GroupRole } from '../rows.ts'
 export type { GroupEvent } from './events.ts'
@@ -38,6 +40,10 @@ export type GroupCommand =
   | TransferGroup
   | AddAdmin
   | RemoveAdmin
+  | UpdateGroup
+  | MuteMember
+  | UnmuteMember
+  | SetMuteAll
   | DissolveGroup
 
 /** Every other command than CreateGroup decides on the group alone. */
@@ -60,6 +66,14 @@ const decide = (command: GroupCommand, state: Group, facts: GroupFacts): GroupDe
       return addAdmin(command, standing)
     case 'RemoveAdmin':
       return removeAdmin(command, standing)
+    case 'UpdateGroup':
+      return updateGroup(command, standing)
+    case 'MuteMember':
+      return muteMember(command, standing)
+    case 'UnmuteMember':
+      return unmuteMember(command, standing)
+    case 'SetMuteAll':
+      return setMuteAll(command, standing)
     case 'DissolveGroup':
       return dissolveGroup(command, standing)
     default:

@@ -4,10 +4,10 @@
 import { type Rejection, reject } from '../decider.ts'
 import type { UserId } from '../ids.ts'
 import { limits } from '../limits.ts'
-import type { GroupRole } from '../rows.ts'
-import type { GroupEvent, MembersRemoved } from './events.ts'
-import { permissions, reaches } from './permissions.ts'
-import { type Actor, full, type GroupDecision, type GroupRejection, notOwner, type Standing } from './refusals.ts'
+import type { GroupEvent, MembersAdded, MembersRemoved } from './events.ts'
+import { mutedUntil } from './mutes.ts'
+import { may } from './permissions.ts'
+import { type Actor, full, type GroupDecision, notOwner, type Standing, targetRefused } from './refusals.ts'
 import { type ExistingGroup, roleIn } from './state.ts'
 
 export interface AddMembers extends Actor {
@@ -42,17 +42,35 @@ export interface RemoveAdmin extends Actor {
   readonly userId: UserId
 }
 
-export const addMembers = (command: AddMembers, { group: state, role }: Standing): GroupDecision => {
-  const grant = permissions.addMembers[role]
-  if (grant !== 'yes' && !(grant === 'whenEveryoneInvites' && state.inviteMode === 'everyone')) {
+/** The event of those who come in, also by ways other than being added: what follows them in is told with it. */
+export const added = (group: ExistingGroup, userIds: readonly UserId[], { by, at }: Actor): MembersAdded => {
+  const mutes = userIds.flatMap(userId => {
+    const until = mutedUntil(group, userId, at)
+    return until === null ? [] : [{ userId, until }]
+  })
+  return {
+    type: 'MembersAdded',
+    data: {
+      groupId: group.groupId,
+      userIds,
+      ...(mutes.length === 0 ? undefined : { mutes }),
+      ...(group.historyBeforeJoin ? { history: true as const } : undefined),
+      memberCount: group.members.size + userIds.length,
+      by,
+      at,
+    },
+  }
+}
+
+export const addMembers = (command: AddMembers, { group, party }: Standing): GroupDecision => {
+  if (!may('invite', party, group)) {
     return reject('group.not-allowed', 'Only the owner and admins add members to this group.')
   }
-  const userIds = [...new Set(command.userIds)].filter(userId => !state.members.has(userId))
+  const userIds = [...new Set(command.userIds)].filter(userId => !group.members.has(userId))
   if (userIds.length === 0) return []
-  const memberCount = state.members.size + userIds.length
-  if (memberCount > state.memberLimit) return full(state.memberLimit)
-  const { by, at } = command
-  return [{ type: 'MembersAdded', data: { groupId: state.groupId, userIds, memberCount, by, at } }]
+  return group.members.size + userIds.length > group.memberLimit
+    ? full(group.memberLimit)
+    : [added(group, userIds, command)]
 }
 
 const removed = (
@@ -65,48 +83,31 @@ const removed = (
   return { type: 'MembersRemoved', data: { groupId: state.groupId, userIds, reason, memberCount, by, at } }
 }
 
-/** Why one target cannot be removed; undefined when it can. */
-const removalRefused = (
-  target: UserId,
-  by: UserId,
-  state: ExistingGroup,
-  role: GroupRole,
-): Rejection<GroupRejection> | undefined => {
-  const data = { userId: target }
-  if (target === by) return reject('group.target-self', 'You cannot remove yourself. Leave the group instead.', data)
-  const targetRole = roleIn(state, target)
-  if (targetRole === null) return reject('group.target-not-member', 'One of these users is not in the group.', data)
-  if (reaches('removeMembers', role, targetRole)) return undefined
-  return targetRole === 'owner'
-    ? reject('group.target-is-owner', 'Nobody can remove the owner.', data)
-    : reject('group.target-is-admin', 'Only the owner can remove an admin.', data)
-}
-
 /** All or none: one illegal target refuses the whole call (R15). */
-export const removeMembers = (command: RemoveMembers, { group: state, role }: Standing): GroupDecision => {
-  if (permissions.removeMembers[role] === 'no') {
+export const removeMembers = (command: RemoveMembers, { group, party }: Standing): GroupDecision => {
+  if (!may('removeMembers', party, group)) {
     return reject('group.not-allowed', 'Only the owner and admins remove members.')
   }
   const userIds = [...new Set(command.userIds)]
   if (userIds.length === 0) return []
   for (const userId of userIds) {
-    const refused = removalRefused(userId, command.by, state, role)
+    const refused = targetRefused('removeMembers', userId, command, { group, party })
     if (refused !== undefined) return refused
   }
-  return [removed(state, userIds, 'kicked', command)]
+  return [removed(group, userIds, 'kicked', command)]
 }
 
-export const leaveGroup = (command: LeaveGroup, { group: state, role }: Standing): GroupDecision =>
-  permissions.leave[role] === 'no'
-    ? reject(
+export const leaveGroup = (command: LeaveGroup, { group, party }: Standing): GroupDecision =>
+  may('leave', party, group)
+    ? [removed(group, [command.by], 'left', command)]
+    : reject(
         'group.owner-cannot-leave',
         'The owner cannot leave. Transfer the group to a member first, or dissolve it.',
       )
-    : [removed(state, [command.by], 'left', command)]
 
 /** One decision, one append: there is never a moment with no owner, with two, or with a transfer whose leaving failed (R17). */
-export const transferGroup = (command: TransferGroup, { group: state, role }: Standing): GroupDecision => {
-  if (permissions.transfer[role] === 'no') return notOwner()
+export const transferGroup = (command: TransferGroup, { group: state, party }: Standing): GroupDecision => {
+  if (!may('transfer', party, state)) return notOwner()
   const { to, by, at } = command
   if (to === by) return reject('group.already-owner', 'You are the owner already.')
   if (!state.members.has(to)) {
@@ -125,8 +126,8 @@ const countAdmins = (state: ExistingGroup): number => {
 const targetIsOwner = (userId: UserId): Rejection<'group.target-is-owner'> =>
   reject('group.target-is-owner', 'The owner cannot be an admin as well.', { userId })
 
-export const addAdmin = (command: AddAdmin, { group: state, role }: Standing): GroupDecision => {
-  if (permissions.changeAdmins[role] === 'no') return notOwner()
+export const addAdmin = (command: AddAdmin, { group: state, party }: Standing): GroupDecision => {
+  if (!may('changeAdmins', party, state)) return notOwner()
   const { userId, by, at } = command
   const targetRole = roleIn(state, userId)
   if (targetRole === null) {
@@ -141,8 +142,8 @@ export const addAdmin = (command: AddAdmin, { group: state, role }: Standing): G
 }
 
 /** One who is no admin, or no longer a member, is what the caller wants already. */
-export const removeAdmin = (command: RemoveAdmin, { group: state, role }: Standing): GroupDecision => {
-  if (permissions.changeAdmins[role] === 'no') return notOwner()
+export const removeAdmin = (command: RemoveAdmin, { group: state, party }: Standing): GroupDecision => {
+  if (!may('changeAdmins', party, state)) return notOwner()
   const { userId, by, at } = command
   const targetRole = roleIn(state, userId)
   if (targetRole === 'owner') return targetIsOwner(userId)

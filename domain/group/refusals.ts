@@ -1,12 +1,13 @@
 // Owns what the rules of a group share: who acts, what they can say no with, and the refusals that several of them give.
 
 import { type Decision, type Rejection, reject } from '../decider.ts'
-import type { Instant, UserId } from '../ids.ts'
-import type { GroupRole } from '../rows.ts'
+import { type Instant, systemUserId, type UserId } from '../ids.ts'
 import type { GroupEvent } from './events.ts'
+import { type GroupAction, type GroupParty, reaches } from './permissions.ts'
 import { type ExistingGroup, type Group, roleIn } from './state.ts'
 
 export interface Actor {
+  /** `systemUserId` for the app's own backend. */
   readonly by: UserId
   readonly at: Instant
 }
@@ -26,20 +27,21 @@ export type GroupRejection =
   | 'group.already-owner'
   | 'group.owner-cannot-leave'
   | 'group.admin-limit'
+  | 'group.mute-limit'
 
 export type GroupDecision = Decision<GroupEvent, GroupRejection>
 
-/** Who acts, in which role, on which open group. */
+/** Who acts, as what, on which open group. */
 export interface Standing {
   readonly group: ExistingGroup
-  readonly role: GroupRole
+  readonly party: GroupParty
 }
 
 /** Strangers and former members learn nothing, not even that the group is there. */
 export const standingOf = (by: UserId, state: Group): Standing | Rejection<'group.not-found' | 'group.dissolved'> => {
-  const role = roleIn(state, by)
-  if (state.status === 'none' || role === null) return notFound()
-  return refusedDissolved(state) ?? { group: state, role }
+  const party = by === systemUserId ? 'app' : roleIn(state, by)
+  if (state.status === 'none' || party === null) return notFound()
+  return refusedDissolved(state) ?? { group: state, party }
 }
 
 export const refusedDissolved = (state: ExistingGroup): Rejection<'group.dissolved'> | undefined =>
@@ -49,6 +51,28 @@ export const notFound = (): Rejection<'group.not-found'> => reject('group.not-fo
 
 export const notOwner = (): Rejection<'group.not-owner'> =>
   reject('group.not-owner', 'Only the owner of the group can do this.')
+
+export const notAllowed = (): Rejection<'group.not-allowed'> =>
+  reject('group.not-allowed', 'Your role in this group does not allow this.')
+
+/** Why an action does not reach this member; undefined when it does. */
+export const targetRefused = (
+  action: GroupAction,
+  target: UserId,
+  { by }: Actor,
+  { group, party }: Standing,
+): Rejection<GroupRejection> | undefined => {
+  const data = { userId: target }
+  // Whoever reaches not even a plain member has no such right at all.
+  if (!reaches(action, party, 'member')) return notAllowed()
+  if (target === by) return reject('group.target-self', 'You cannot do this to yourself.', data)
+  const role = roleIn(group, target)
+  if (role === null) return reject('group.target-not-member', 'One of these users is not in the group.', data)
+  if (reaches(action, party, role)) return undefined
+  return role === 'owner'
+    ? reject('group.target-is-owner', 'Nobody can do this to the owner.', data)
+    : reject('group.target-is-admin', 'Only the owner can do this to an admin.', data)
+}
 
 export const full = (memberLimit: number): Rejection<'group.full'> =>
   reject('group.full', `The group has room for ${memberLimit} members. Add fewer.`, { memberLimit })

@@ -4,6 +4,7 @@
 import type { GroupId, Instant, UserId } from '../ids.ts'
 import type { GroupRole } from '../rows.ts'
 import type { GroupAttributes } from './attributes.ts'
+import type { MutedUntil } from './events.ts'
 
 export interface GroupMember {
   readonly role: GroupRole
@@ -19,6 +20,8 @@ export interface ExistingGroup extends GroupAttributes {
   readonly createdBy: UserId
   /** In the order of joining. They stay after dissolution, because they may still read. */
   readonly members: ReadonlyMap<UserId, GroupMember>
+  /** Also of former members, who come back with theirs. One that has passed may still be here. */
+  readonly mutes: ReadonlyMap<UserId, MutedUntil>
   readonly createdAt: Instant
   readonly dissolvedAt: Instant | null
 }

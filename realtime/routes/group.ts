@@ -1,25 +1,30 @@
 // Owns who hears of what happens to a group: its members on the group's topic, what differs between them each on their own.
 // Topics change in log order, before the next event is published: one who is out gets nothing later (R15).
 
-import type { Group } from '../../domain/group/group.ts'
+import { type GroupRow, groupRowOf } from '../../domain/group/row.ts'
+import type { Group } from '../../domain/group/state.ts'
 import { type GroupId, groupConversationId, type UserId } from '../../domain/ids.ts'
-import { type GroupRole, type GroupRow, groupRowOf, type MemberRow, memberRowId } from '../../domain/rows.ts'
+import { noProfile } from '../../domain/member/member.ts'
+import { type MemberRow, memberRow } from '../../domain/member/row.ts'
+import { memberRowId } from '../../domain/rows.ts'
 import type { Action, Need, RouteFacts, Routes } from '../actions.ts'
 import { groupTopic, membersTopic, patchFrame, removeFrame, type Topic, userTopic } from '../protocol.ts'
 import { newConversationRow, publish, put } from './frames.ts'
 
-const memberRows = (groupId: GroupId, userIds: readonly UserId[], group: Group, cursor: string): readonly Action[] =>
+/** Whoever comes in begins without a profile of their own. */
+const newMemberRows = (groupId: GroupId, userIds: readonly UserId[], group: Group, cursor: string): readonly Action[] =>
   userIds.flatMap(userId => {
-    const row = memberRowOf(groupId, userId, group)
-    return row === undefined ? [] : [put(membersTopic(groupId), cursor, 'members', row)]
+    const member = group.status === 'none' ? undefined : group.members.get(userId)
+    if (group.status === 'none' || member === undefined) return []
+    const row = memberRow(groupId, userId, member, noProfile, group.mutes.get(userId) ?? null)
+    return [put(membersTopic(groupId), cursor, 'members', row)]
   })
 
-const memberRowOf = (groupId: GroupId, userId: UserId, group: Group): MemberRow | undefined => {
-  const member = group.status === 'none' ? undefined : group.members.get(userId)
-  if (member === undefined) return undefined
-  const { role, joinedAt, invitedBy } = member
-  return { groupId, userId, role, joinedAt, ...(invitedBy === undefined ? undefined : { invitedBy }) }
-}
+export const patchMember = (groupId: GroupId, userId: UserId, cursor: string, set: Partial<MemberRow>): Action =>
+  publish(membersTopic(groupId), patchFrame(cursor, 'members', memberRowId(groupId, userId), JSON.stringify(set)))
+
+export const patchGroup = (topic: Topic, cursor: string, groupId: GroupId, set: Partial<GroupRow>): Action =>
+  publish(topic, patchFrame(cursor, 'groups', groupId, JSON.stringify(set)))
 
 /**
  * Those who came in: the group's row, its topic, and its conversation from here on. The conversation stays out of their lists
@@ -41,7 +46,7 @@ const welcomes = (
     JSON.stringify({ active: true, readSeq: seq, unread: 0 }),
   )
   return userIds.flatMap(userId => {
-    const row = groupRowOf(group, userId)
+    const row = groupRowOf(group, userId, noProfile)
     const topic = userTopic(userId)
     const { clearedSeq, pinnedAt } = facts.marks(userId, conversationId)
     return [
@@ -65,17 +70,11 @@ const groupNeeds = ({ groupId }: { groupId: GroupId }): readonly Need[] => [
   { what: 'head', conversationId: groupConversationId(groupId) },
 ]
 
-const patchGroup = (topic: Topic, cursor: string, groupId: GroupId, set: Partial<GroupRow>): Action =>
-  publish(topic, patchFrame(cursor, 'groups', groupId, JSON.stringify(set)))
-
-const patchRole = (userId: UserId, groupId: GroupId, myRole: GroupRole, cursor: string): Action =>
-  patchGroup(userTopic(userId), cursor, groupId, { myRole })
-
 const membersAdded: Routes['MembersAdded'] = {
   needs: data => [...groupNeeds(data), ...marksNeeds(data.groupId, data.userIds)],
   actions: ({ data: { groupId, userIds, memberCount } }, facts, cursor) => [
     patchGroup(groupTopic(groupId), cursor, groupId, { memberCount }),
-    ...memberRows(groupId, userIds, facts.group(groupId), cursor),
+    ...newMemberRows(groupId, userIds, facts.group(groupId), cursor),
     ...welcomes(groupId, userIds, facts, cursor),
   ],
 }
@@ -101,24 +100,30 @@ const membersRemoved: Routes['MembersRemoved'] = {
   ],
 }
 
-const ownerTransferred: Routes['OwnerTransferred'] = {
-  needs: ({ groupId }) => [{ what: 'group', groupId }],
-  actions: ({ data: { groupId, from, to } }, facts, cursor) => [
-    patchGroup(groupTopic(groupId), cursor, groupId, { ownerId: to }),
-    patchRole(from, groupId, 'member', cursor),
-    patchRole(to, groupId, 'owner', cursor),
-    ...memberRows(groupId, [from, to], facts.group(groupId), cursor),
-  ],
+/** What one member is changes for that member's own devices, and for those who look at the members. */
+const memberChanged = (
+  groupId: GroupId,
+  userId: UserId,
+  cursor: string,
+  { role, mutedUntil }: Partial<Pick<MemberRow, 'role' | 'mutedUntil'>>,
+): readonly Action[] => {
+  const muted = mutedUntil === undefined ? undefined : { mutedUntil }
+  return [
+    patchGroup(userTopic(userId), cursor, groupId, {
+      ...(role === undefined ? undefined : { myRole: role }),
+      ...(muted && { myMutedUntil: muted.mutedUntil }),
+    }),
+    patchMember(groupId, userId, cursor, { ...(role === undefined ? undefined : { role }), ...muted }),
+  ]
 }
 
-const roleChanged = (myRole: GroupRole) => ({
-  needs: ({ groupId }: { groupId: GroupId }): readonly Need[] => [{ what: 'group', groupId }],
-  actions: (
-    { data: { groupId, userId } }: { data: { groupId: GroupId; userId: UserId } },
-    facts: RouteFacts,
-    cursor: string,
-  ) => [patchRole(userId, groupId, myRole, cursor), ...memberRows(groupId, [userId], facts.group(groupId), cursor)],
-})
+const ownerTransferred: Routes['OwnerTransferred'] = {
+  actions: ({ data: { groupId, from, to } }, _facts, cursor) => [
+    patchGroup(groupTopic(groupId), cursor, groupId, { ownerId: to }),
+    ...memberChanged(groupId, from, cursor, { role: 'member' }),
+    ...memberChanged(groupId, to, cursor, { role: 'owner', mutedUntil: null }),
+  ],
+}
 
 /** The group is needed for whom to notify. */
 const groupDissolved: Routes['GroupDissolved'] = {
@@ -137,7 +142,31 @@ export const groupRoutes = {
   MembersAdded: membersAdded,
   MembersRemoved: membersRemoved,
   OwnerTransferred: ownerTransferred,
-  AdminAdded: roleChanged('admin'),
-  AdminRemoved: roleChanged('member'),
+  AdminAdded: {
+    actions: ({ data: { groupId, userId } }, _facts, cursor) =>
+      memberChanged(groupId, userId, cursor, { role: 'admin', mutedUntil: null }),
+  },
+  AdminRemoved: {
+    actions: ({ data: { groupId, userId } }, _facts, cursor) =>
+      memberChanged(groupId, userId, cursor, { role: 'member' }),
+  },
+  GroupUpdated: {
+    actions: ({ data: { groupId, changed } }, _facts, cursor) => [
+      patchGroup(groupTopic(groupId), cursor, groupId, changed),
+    ],
+  },
+  MemberMuted: {
+    actions: ({ data: { groupId, userId, until } }, _facts, cursor) =>
+      memberChanged(groupId, userId, cursor, { mutedUntil: until }),
+  },
+  MemberUnmuted: {
+    actions: ({ data: { groupId, userId } }, _facts, cursor) =>
+      memberChanged(groupId, userId, cursor, { mutedUntil: null }),
+  },
+  MuteAllChanged: {
+    actions: ({ data: { groupId, mode } }, _facts, cursor) => [
+      patchGroup(groupTopic(groupId), cursor, groupId, { muteAll: mode }),
+    ],
+  },
   GroupDissolved: groupDissolved,
 } satisfies Partial<Routes>

@@ -10,6 +10,7 @@ import { follower } from '../../domain/follower/follower.ts'
 import { group } from '../../domain/group/group.ts'
 import { identity } from '../../domain/identity/identity.ts'
 import { inbox } from '../../domain/inbox/inbox.ts'
+import { member } from '../../domain/member/member.ts'
 import { message } from '../../domain/message/message.ts'
 import { notification } from '../../domain/notification/notification.ts'
 import { session } from '../../domain/session/session.ts'
@@ -24,6 +25,7 @@ const deciders = {
   group,
   identity,
   inbox,
+  member,
   message,
   notification,
   session,
@@ -41,7 +43,7 @@ describe.each(Object.entries(deciders))('%s', (name, decider) => {
 })
 
 describe('the deciders of more than one command', () => {
-  const { message: _, follower: __, group: ___, ...several } = deciders
+  const { message: _, follower: __, group: ___, member: ____, ...several } = deciders
   it.each(Object.entries(several))(
     '%s throws for a command without a rule, naming its type alone',
     (_name, decider) => {

@@ -59,6 +59,10 @@ const allowed = (model: Model, planned: GroupCommand, limit: number, everyone: b
   const manages = isOwner || model.admins.has(by)
   switch (planned.type) {
     case 'CreateGroup':
+    case 'UpdateGroup':
+    case 'MuteMember':
+    case 'UnmuteMember':
+    case 'SetMuteAll':
       return false
     case 'AddMembers':
       return (manages || everyone) && fits(model, planned.userIds, limit)

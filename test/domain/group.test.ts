@@ -47,6 +47,7 @@ describe('creating a group (R14)', () => {
         [owner, { role: 'owner', joinedAt: at }],
         [member, { role: 'member', joinedAt: at, invitedBy: owner }],
       ]),
+      mutes: new Map(),
       createdAt: at,
       dissolvedAt: null,
     })

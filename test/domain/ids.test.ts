@@ -168,6 +168,7 @@ describe('streams', () => {
       session: streamOf.session(ann),
       blocklist: streamOf.blocklist(ann),
       group: streamOf.group('g-1' as GroupId),
+      member: streamOf.member('g-1' as GroupId, ann),
       conversation: streamOf.conversation(group),
       message: streamOf.message(group, 7),
       inbox: streamOf.inbox(ann, group),

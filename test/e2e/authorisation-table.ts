@@ -163,6 +163,87 @@ const groups: Readonly<Record<string, readonly AccessCase[]>> = {
   listGroups: [{ outcomes: signedIn('ok') }],
   getGroup: [{ args: group, missing: noGroup, outcomes: inGroup('ok', 'ok', 'ok') }],
   dissolveGroup: [{ args: group, missing: noGroup, outcomes: inGroup('ok', 'group.not-owner', 'group.not-owner') }],
+  updateGroup: [
+    {
+      what: 'its profile',
+      args: stage => ({ ...group(stage), name: 'Renamed' }),
+      missing: () => ({ ...noGroup(), name: 'Renamed' }),
+      outcomes: inGroup('ok', 'ok', 'group.not-allowed'),
+    },
+    {
+      what: 'its extension',
+      args: stage => ({ ...group(stage), extension: 'x' }),
+      outcomes: inGroup('ok', 'ok', 'group.not-allowed'),
+    },
+    {
+      what: 'its modes',
+      args: stage => ({ ...group(stage), name: 'Renamed', joinMode: 'free' }),
+      outcomes: inGroup('ok', 'group.not-owner', 'group.not-allowed'),
+    },
+  ],
+  setMuteAll: [
+    {
+      args: stage => ({ ...group(stage), mode: 'members' }),
+      missing: () => ({ ...noGroup(), mode: 'members' }),
+      outcomes: inGroup('ok', 'ok', 'group.not-allowed'),
+    },
+  ],
+  searchGroups: [{ args: () => ({ q: 'a group' }), outcomes: signedIn('ok') }],
+  getMember: [
+    {
+      args: stage => ({ ...group(stage), userId: stage.other.userId }),
+      missing: ({ other }) => ({ ...noGroup(), userId: other.userId }),
+      outcomes: inGroup('ok', 'ok', 'ok'),
+    },
+    {
+      what: 'who is no member',
+      args: stage => ({ ...group(stage), userId: stage.guest.userId }),
+      outcomes: inGroup('group.not-member', 'group.not-member', 'group.not-member'),
+    },
+  ],
+  updateMember: [
+    ...[{ nickname: 'Nick' }, { mutedUntil: 'forever' }].flatMap((change): readonly AccessCase[] => {
+      const what = Object.keys(change)[0] as string
+      const own = what === 'nickname' ? 'ok' : 'group.target-self'
+      return [
+        {
+          what: `${what} of a plain member`,
+          args: stage => ({ ...group(stage), userId: stage.other.userId, ...change }),
+          missing: ({ other }) => ({ ...noGroup(), userId: other.userId, ...change }),
+          outcomes: inGroup('ok', 'ok', 'group.not-allowed'),
+        },
+        {
+          what: `${what} of an admin`,
+          args: stage => ({ ...group(stage), userId: stage.secondAdmin.userId, ...change }),
+          outcomes: inGroup('ok', 'group.target-is-admin', 'group.not-allowed'),
+        },
+        {
+          what: `${what} of the owner`,
+          args: stage => ({ ...group(stage), userId: stage.people.owner.userId, ...change }),
+          outcomes: inGroup(own, 'group.target-is-owner', 'group.not-allowed'),
+        },
+        {
+          what: `the own ${what}`,
+          args: (stage, persona) => ({ ...group(stage), userId: stage.people[persona].userId, ...change }),
+          outcomes: inGroup(own, own, what === 'nickname' ? 'ok' : 'group.not-allowed'),
+        },
+      ]
+    }),
+  ],
+  followMember: [
+    {
+      args: stage => ({ ...group(stage), userId: stage.other.userId }),
+      missing: ({ other }) => ({ ...noGroup(), userId: other.userId }),
+      outcomes: inGroup('ok', 'ok', 'ok'),
+    },
+  ],
+  unfollowMember: [
+    {
+      args: stage => ({ ...group(stage), userId: stage.other.userId }),
+      missing: ({ other }) => ({ ...noGroup(), userId: other.userId }),
+      outcomes: inGroup('nothing', 'nothing', 'nothing'),
+    },
+  ],
   transferGroup: [false, true].map(leave => ({
     what: leave ? 'and leave' : 'and stay',
     args: stage => ({ ...group(stage), to: stage.other.userId, leave }),
@@ -296,6 +377,23 @@ const conversations: Readonly<Record<string, readonly AccessCase[]>> = {
 
 /** Of no user, whoever that is. */
 const admin: Readonly<Record<string, readonly AccessCase[]>> = {
+  updateGroupAsApp: [
+    {
+      args: stage => ({ ...group(stage), appExtension: 'x', joinMode: 'free' }),
+      outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' },
+    },
+    {
+      what: 'which is not there',
+      args: () => ({ ...noGroup(), appExtension: 'x' }),
+      outcomes: { ...signedIn('caller.not-allowed'), backend: 'group.not-found' },
+    },
+  ],
+  setMuteAllAsApp: [
+    {
+      args: stage => ({ ...group(stage), mode: 'everyone' }),
+      outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' },
+    },
+  ],
   listEvents: [{ outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' } }],
   listStreamEvents: [
     {

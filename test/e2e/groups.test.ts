@@ -2,7 +2,7 @@
 // in the conversation; whoever is out sees none of it.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { limits } from '../../domain/limits.ts'
+import { groupPresets } from '../../domain/group/attributes.ts'
 import type { Row, ServerFrame } from '../support/replica.ts'
 import { type Player, type Scene, setScene } from '../support/scene.ts'
 import { startTestService, type TestService } from '../support/service.ts'
@@ -60,13 +60,16 @@ describe('creating a group', () => {
     const row = {
       groupId,
       conversationId,
+      ...groupPresets.public,
       name: 'Engines',
       ownerId: ada.userId,
       memberCount: 2,
-      memberLimit: limits.groupMembersDefault,
-      inviteMode: 'managers',
       createdAt: expect.stringMatching(instant),
       dissolvedAt: null,
+      myNickname: null,
+      myExtension: '',
+      myMutedUntil: null,
+      myFollowedIds: [],
     }
     for (const [player, myRole] of [
       [ada, 'owner'],
@@ -135,6 +138,9 @@ describe('who comes in', () => {
     expect(members.items.at(-1)).toEqual({
       groupId,
       userId: dee.userId,
+      nickname: null,
+      extension: '',
+      mutedUntil: null,
       role: 'member',
       joinedAt: expect.stringMatching(instant),
       invitedBy: ada.userId,

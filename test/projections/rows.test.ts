@@ -1,6 +1,7 @@
 // Events in, rows out: each projection by itself, and what the queries make of it.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { earlierAttributes } from '../../domain/group/attributes.ts'
 import type { GroupId } from '../../domain/ids.ts'
 import { ownUser, usersByIds } from '../../projections/account.ts'
 import { blocklistChangesOf, blocklistOf } from '../../projections/blocklist.ts'
@@ -158,16 +159,19 @@ describe.each(databaseKinds)('rows on %s', kind => {
     ledger.add('g1', 'cid', ['dan'])
     await fold(database, ledger.events)
     expect(await groupOf(database, user('bob'), g1)).toEqual({
+      ...earlierAttributes,
       groupId: 'g1',
       conversationId: 'group:g1',
       name: 'group g1',
       ownerId: 'cid',
       memberCount: 4,
-      memberLimit: 200,
-      inviteMode: 'managers',
       createdAt: '2026-11-01T00:00:00.000Z',
       dissolvedAt: null,
       myRole: 'admin',
+      myNickname: null,
+      myExtension: '',
+      myMutedUntil: null,
+      myFollowedIds: [],
     })
     expect((await groupOf(database, user('ada'), g1))?.myRole).toBe('member')
     expect((await groupOf(database, user('cid'), g1))?.myRole).toBe('owner')
@@ -220,7 +224,16 @@ describe.each(databaseKinds)('rows on %s', kind => {
     } while (cursor !== undefined)
     expect(seen).toEqual(['ada', ...names, 'zoe'])
     expect((await membersOf(database, user('ada'), g1, { limit: 9, role: 'admin' }))?.items).toEqual([
-      { groupId: 'g1', userId: 'm3', role: 'admin', joinedAt: expect.any(String), invitedBy: 'ada' },
+      {
+        groupId: 'g1',
+        userId: 'm3',
+        role: 'admin',
+        nickname: null,
+        extension: '',
+        mutedUntil: null,
+        joinedAt: expect.any(String),
+        invitedBy: 'ada',
+      },
     ])
     expect((await membersOf(database, user('ada'), g1, { limit: 9, q: "M5'S" }))?.items.map(row => row.userId)).toEqual(
       ['m5'],

@@ -125,19 +125,57 @@ describe('the members of a group', () => {
 
   test('are told of roles each on their own, and in rows where members are watched', () => {
     const admin = recorded(5, 'AdminAdded', { groupId, userId: bob, by: ann, at })
-    const state = groupOf(created, admin)
-    expect(framesOf(route(admin, factsOf({ group: () => state })))).toMatchObject([
-      { topics: [userTopic(bob)], frame: { collection: 'groups', set: { myRole: 'admin' } } },
-      { topics: [membersTopic(groupId)], frame: { collection: 'members', value: { userId: bob, role: 'admin' } } },
+    expect(framesOf(route(admin, factsOf()))).toMatchObject([
+      { topics: [userTopic(bob)], frame: { collection: 'groups', set: { myRole: 'admin', myMutedUntil: null } } },
+      {
+        topics: [membersTopic(groupId)],
+        frame: { collection: 'members', id: 'g1#bob', set: { role: 'admin', mutedUntil: null } },
+      },
     ])
     const transfer = recorded(6, 'OwnerTransferred', { groupId, from: ann, to: bob, by: ann, at })
-    expect(framesOf(route(transfer, factsOf({ group: () => groupOf(created, transfer) })))).toMatchObject([
+    expect(framesOf(route(transfer, factsOf()))).toMatchObject([
       { topics: [groupTopic(groupId)], frame: { set: { ownerId: bob } } },
       { topics: [userTopic(ann)], frame: { set: { myRole: 'member' } } },
-      { topics: [userTopic(bob)], frame: { set: { myRole: 'owner' } } },
-      { topics: [membersTopic(groupId)], frame: { value: { userId: ann, role: 'member' } } },
-      { topics: [membersTopic(groupId)], frame: { value: { userId: bob, role: 'owner' } } },
+      { topics: [membersTopic(groupId)], frame: { id: 'g1#ann', set: { role: 'member' } } },
+      { topics: [userTopic(bob)], frame: { set: { myRole: 'owner', myMutedUntil: null } } },
+      { topics: [membersTopic(groupId)], frame: { id: 'g1#bob', set: { role: 'owner', mutedUntil: null } } },
     ])
+  })
+
+  test('are told of a mute each on their own, and in rows where members are watched (R21)', () => {
+    const muted = recorded(5, 'MemberMuted', { groupId, userId: bob, until: 'forever', by: ann, at })
+    expect(framesOf(route(muted, factsOf()))).toMatchObject([
+      { topics: [userTopic(bob)], frame: { id: groupId, set: { myMutedUntil: 'forever' } } },
+      { topics: [membersTopic(groupId)], frame: { id: 'g1#bob', set: { mutedUntil: 'forever' } } },
+    ])
+  })
+
+  test('are told of what the group is set to, only what changed (R37)', () => {
+    const changed = { name: 'Enemies', searchable: true }
+    const updated = recorded(5, 'GroupUpdated', { groupId, changed, by: ann, at })
+    expect(framesOf(route(updated, factsOf()))).toMatchObject([
+      { topics: [groupTopic(groupId)], frame: { op: 'patch', collection: 'groups', id: groupId, set: changed } },
+    ])
+    const silence = recorded(6, 'MuteAllChanged', { groupId, mode: 'members', by: ann, at })
+    expect(framesOf(route(silence, factsOf()))).toMatchObject([
+      { topics: [groupTopic(groupId)], frame: { set: { muteAll: 'members' } } },
+    ])
+  })
+
+  test('hear of a nickname where members are watched, and of whom one follows on no device but one’s own (R28, R48)', () => {
+    const profile = { nickname: 'Bobby', extension: '', followedIds: [cid] }
+    const edited = recorded(5, 'MemberEdited', { groupId, userId: bob, joinedAt: at, profile, by: bob, at })
+    const frames = framesOf(route(edited, factsOf({ group: () => friends })))
+    expect(frames).toMatchObject([
+      { topics: [userTopic(bob)], frame: { set: { myNickname: 'Bobby', myFollowedIds: [cid] } } },
+      { topics: [membersTopic(groupId)], frame: { id: 'g1#bob' } },
+    ])
+    expect(frames[1]?.frame.set).toEqual({ nickname: 'Bobby', extension: '' })
+    const earlier = recorded(6, 'MemberEdited', {
+      ...edited.data,
+      joinedAt: '2026-11-22T08:00:00.000Z' as never,
+    })
+    expect(route(earlier, factsOf({ group: () => friends }))).toEqual([])
   })
 
   test('are all told of the end of a group, save the one who ended it', () => {

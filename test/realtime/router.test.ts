@@ -296,6 +296,15 @@ describe('over all events', () => {
     openSessions: () => [openSession('old', 0)],
   })
   const marks = { notifications: positionAt(3), friendRequests: null }
+  const profileEvent = (type: 'MemberEdited' | 'MemberFollowed' | 'MemberUnfollowed') =>
+    recorded(5, type, {
+      groupId,
+      userId: bob,
+      joinedAt: at,
+      profile: { nickname: 'Bobby', extension: '', followedIds: [cid] },
+      by: bob,
+      at,
+    })
   const samples: { readonly [Type in EventType]?: RecordedEvent } = {
     SessionOpened: recorded(5, 'SessionOpened', {
       userId: ann,
@@ -325,6 +334,13 @@ describe('over all events', () => {
     OwnerTransferred: recorded(5, 'OwnerTransferred', { groupId, from: ann, to: bob, by: ann, at }),
     AdminAdded: recorded(5, 'AdminAdded', { groupId, userId: bob, by: ann, at }),
     AdminRemoved: recorded(5, 'AdminRemoved', { groupId, userId: bob, by: ann, at }),
+    GroupUpdated: recorded(5, 'GroupUpdated', { groupId, changed: { name: 'Enemies' }, by: ann, at }),
+    MemberMuted: recorded(5, 'MemberMuted', { groupId, userId: bob, until: 'forever', by: ann, at }),
+    MemberUnmuted: recorded(5, 'MemberUnmuted', { groupId, userId: bob, by: ann, at }),
+    MuteAllChanged: recorded(5, 'MuteAllChanged', { groupId, mode: 'members', by: ann, at }),
+    MemberEdited: profileEvent('MemberEdited'),
+    MemberFollowed: profileEvent('MemberFollowed'),
+    MemberUnfollowed: profileEvent('MemberUnfollowed'),
     GroupDissolved: recorded(5, 'GroupDissolved', { groupId, by: ann, at }),
     MessageSent: message(5, 9, ann),
     MessageRecalled: recalled(9),
@@ -358,6 +374,8 @@ describe('over all events', () => {
     'clearedSeq',
     'pinnedAt',
     'myRole',
+    'myMutedUntil',
+    'myNickname',
     'active',
   ]
 

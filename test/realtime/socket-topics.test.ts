@@ -182,9 +182,10 @@ describe('the members of a group', () => {
     expect(await socket.next()).toEqual({ re: 'o', ok: {} })
     await append('group-g1', { type: 'AdminAdded', data: { groupId, userId: bob, by: ann, at: server.clock.now() } })
     expect(await socket.next()).toMatchObject({
-      op: 'put',
+      op: 'patch',
       collection: 'members',
-      value: { userId: bob, role: 'admin' },
+      id: 'g1#bob',
+      set: { role: 'admin' },
     })
     socket.sendJson({ ...open('c'), op: 'close' })
     expect(await socket.next()).toEqual({ re: 'c', ok: {} })
@@ -203,7 +204,7 @@ describe('the members of a group', () => {
     }
     socket.sendJson(open('o'))
     const frames = await socket.nextUntil(frame => frame.re === 'o')
-    expect(frames).toMatchObject([{ op: 'rows' }, { op: 'put', value: { role: 'admin' } }, { ok: {} }])
+    expect(frames).toMatchObject([{ op: 'rows' }, { op: 'patch', set: { role: 'admin' } }, { ok: {} }])
   })
 
   test('of the largest group fit through', async () => {

@@ -3,6 +3,8 @@
 
 import type { ProfileChanges } from '../../domain/account/profile.ts'
 import type { EventOf, EventType } from '../../domain/events.ts'
+import type { MuteAll } from '../../domain/group/attributes.ts'
+import type { MutedUntil } from '../../domain/group/events.ts'
 import {
   type ConversationId,
   conversationParts,
@@ -17,6 +19,7 @@ import {
   type UserId,
 } from '../../domain/ids.ts'
 import type { InboxMarks } from '../../domain/inbox/events.ts'
+import { type MemberProfile, noProfile } from '../../domain/member/member.ts'
 import type { ReadMarks } from '../../domain/notification/events.ts'
 import { positionOf, type RecordedEvent } from '../../eventstore/port.ts'
 
@@ -45,6 +48,7 @@ export class Ledger {
   readonly #marks = new Map<string, InboxMarks>()
   readonly #readMarks = new Map<UserId, ReadMarks>()
   readonly #members = new Map<string, Set<UserId>>()
+  readonly #joined = new Map<string, Instant>()
 
   constructor(options: { readonly startMs?: number; readonly stepMs?: number } = {}) {
     this.#startMs = options.startMs ?? firstMs
@@ -249,6 +253,7 @@ export class Ledger {
 
   group(groupId: string, owner: string, members: readonly string[] = []): Position {
     this.#members.set(groupId, new Set([owner, ...members].map(user)))
+    for (const name of [owner, ...members]) this.#joined.set(`${groupId} ${name}`, this.at)
     return this.record(streamOf.group(groupId as GroupId), 'GroupCreated', {
       groupId: groupId as GroupId,
       name: `group ${groupId}`,
@@ -277,6 +282,7 @@ export class Ledger {
     const after = this.#change(groupId, members => {
       for (const userId of userIds) members.add(userId)
     })
+    for (const name of names) this.#joined.set(`${groupId} ${name}`, this.at)
     return this.record(streamOf.group(after.groupId), 'MembersAdded', { ...after, userIds, by: user(by) })
   }
 
@@ -296,6 +302,39 @@ export class Ledger {
   admin(groupId: string, by: string, name: string, how: 'AdminAdded' | 'AdminRemoved' = 'AdminAdded'): Position {
     const data = { groupId: groupId as GroupId, userId: user(name), by: user(by), at: this.at }
     return this.record(streamOf.group(data.groupId), how, data)
+  }
+
+  update(groupId: string, by: string, changed: EventOf<'GroupUpdated'>['data']['changed']): Position {
+    const data = { groupId: groupId as GroupId, changed, by: user(by), at: this.at }
+    return this.record(streamOf.group(data.groupId), 'GroupUpdated', data)
+  }
+
+  muteAll(groupId: string, by: string, mode: MuteAll): Position {
+    const data = { groupId: groupId as GroupId, mode, by: user(by), at: this.at }
+    return this.record(streamOf.group(data.groupId), 'MuteAllChanged', data)
+  }
+
+  mute(groupId: string, by: string, name: string, until: MutedUntil | null): Position {
+    const data = { groupId: groupId as GroupId, userId: user(name), by: user(by), at: this.at }
+    const stream = streamOf.group(data.groupId)
+    return until === null
+      ? this.record(stream, 'MemberUnmuted', data)
+      : this.record(stream, 'MemberMuted', { ...data, until })
+  }
+
+  /** @param joinedAt of another membership than the present one when given */
+  profile(groupId: string, name: string, changes: Partial<MemberProfile>, joinedAt?: Instant): Position {
+    const userId = user(name)
+    const began = joinedAt ?? this.#joined.get(`${groupId} ${name}`) ?? this.at
+    const stream = streamOf.member(groupId as GroupId, userId)
+    return this.record(stream, 'MemberEdited', {
+      groupId: groupId as GroupId,
+      userId,
+      joinedAt: began,
+      profile: { ...noProfile, ...changes },
+      by: userId,
+      at: this.at,
+    })
   }
 
   dissolve(groupId: string, by: string): Position {

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import type { ProfileChanges } from '../../domain/account/profile.ts'
-import type { ConversationId, UserId } from '../../domain/ids.ts'
+import type { ConversationId, Instant, UserId } from '../../domain/ids.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
 import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
 
@@ -71,6 +71,20 @@ const mark = (ledger: Ledger, conversationId: ConversationId, one: number, two: 
   }
 }
 
+/** What changes who is in it for nobody. */
+const setGroup = (ledger: Ledger, groupId: string, name: string, two: number) => {
+  const deeds: readonly (() => unknown)[] = [
+    () => ledger.update(groupId, 'ada', { name: `Named ${two}`, searchable: two % 2 === 0 }),
+    () => ledger.update(groupId, 'ada', { joinMode: 'free', historyBeforeJoin: two % 2 === 0 }),
+    () => ledger.muteAll(groupId, 'ada', two % 2 ? 'members' : 'none'),
+    () => ledger.mute(groupId, 'ada', name, two % 2 ? 'forever' : ledger.at),
+    () => ledger.mute(groupId, 'ada', name, null),
+    () => ledger.profile(groupId, name, { nickname: `Nick ${two}`, followedIds: [user('ada')] }),
+    () => ledger.profile(groupId, name, { nickname: 'of before' }, '2020-01-01T00:00:00.000Z' as Instant),
+  ]
+  pick(deeds, two)()
+}
+
 const changeGroup = (ledger: Ledger, one: number, two: number, three: number, ended: Set<string>) => {
   const groupId = pick(groups, one)
   const name = pick(names.slice(1), two)
@@ -81,7 +95,8 @@ const changeGroup = (ledger: Ledger, one: number, two: number, three: number, en
     ledger.dissolve(groupId, 'ada')
     ledger.notify(groupId, 'ada', 'groupDissolved')
     ended.add(groupId)
-  } else if (isMember && three % 5 === 0) ledger.admin(groupId, 'ada', name, three % 2 ? 'AdminAdded' : 'AdminRemoved')
+  } else if (isMember && three % 7 < 2) setGroup(ledger, groupId, name, two)
+  else if (isMember && three % 5 === 0) ledger.admin(groupId, 'ada', name, three % 2 ? 'AdminAdded' : 'AdminRemoved')
   else if (isMember) ledger.kick(groupId, 'ada', [name], three % 2 ? 'kicked' : 'left')
   else ledger.add(groupId, 'ada', [name])
   if (three % 2) ledger.notify(groupId, 'ada', 'memberInvited')

@@ -8,13 +8,13 @@ import { CommandError, type Device, DeviceClosed, expectOk, newMessageId, type S
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
 import { whenQuiet, whenReadable } from './quiet.ts'
 import type { CommandKind, RandomCommand } from './random-commands.ts'
+import { groupDeeds, type RandomGroup } from './random-groups.ts'
 import type { SocketClosed } from './raw-socket.ts'
 import type { Replica, ServerFrame } from './replica.ts'
 import type { Person, Reached } from './service.ts'
 
 const peopleCount = 4
 const devicesEach = 2
-const groupsMax = 2
 /** After this the server remembers no frames of before: devices resume from the read models. */
 const longerThanTheRingSeconds = ringAgeMs / 1_000 + 1
 const timesPassedMax = 3
@@ -50,7 +50,7 @@ export class RandomPeople {
   readonly #service: Reached
   readonly #nobody: Person
   readonly #actors: readonly Actor[]
-  readonly #groups: { readonly groupId: string; owner: number }[] = []
+  readonly #groups: RandomGroup[] = []
   #timesPassed = 0
   /** One device is signed in, on or off at a time. */
   readonly #busy = new Map<Slot, Promise<void>>()
@@ -178,6 +178,11 @@ export class RandomPeople {
   }
 
   readonly #deeds: { readonly [Kind in CommandKind]: (command: RandomCommand<Kind>) => Promise<unknown> } = {
+    ...groupDeeds({
+      groups: this.#groups,
+      ask: (by, op, args) => this.#ask(this.#slot(by), op, args),
+      userId: number => this.#userId(number),
+    }),
     say: async ({ to, again, ...by }) => {
       const { sent } = this.#actor(by.who)
       const repeated = again ? sent.at(-1) : undefined
@@ -226,46 +231,6 @@ export class RandomPeople {
     block: async ({ whom, blocked, ...by }) => {
       const op = blocked ? 'blockUser' : 'unblockUser'
       await this.#ask(this.#slot(by), op, { userId: this.#userId(whom) })
-    },
-    createGroup: async ({ members, ...by }) => {
-      if (this.#groups.length >= groupsMax) return
-      const memberIds = members.map(number => this.#userId(number))
-      const { groupId } = await this.#ask(this.#slot(by), 'createGroup', { name: 'A group', memberIds })
-      this.#groups.push({ groupId: String(groupId), owner: by.who })
-    },
-    addMember: async ({ group, whom, asOwner, ...by }) => {
-      const found = this.#group(group)
-      if (found === undefined) return
-      const slot = this.#slot(asOwner ? { ...by, who: found.owner } : by)
-      await this.#ask(slot, 'addMembers', { groupId: found.groupId, userIds: [this.#userId(whom)] })
-    },
-    kick: async ({ group, whom, asOwner, ...by }) => {
-      const found = this.#group(group)
-      if (found === undefined) return
-      const slot = this.#slot(asOwner ? { ...by, who: found.owner } : by)
-      await this.#ask(slot, 'removeMembers', { groupId: found.groupId, userIds: [this.#userId(whom)] })
-    },
-    leave: async ({ group, ...by }) => {
-      const found = this.#group(group)
-      if (found !== undefined) await this.#ask(this.#slot(by), 'leaveGroup', { groupId: found.groupId })
-    },
-    transfer: async ({ group, whom, leave, device }) => {
-      const found = this.#group(group)
-      if (found === undefined) return
-      const args = { groupId: found.groupId, to: this.#userId(whom), leave }
-      await this.#ask(this.#slot({ who: found.owner, device }), 'transferGroup', args)
-      found.owner = whom
-    },
-    admin: async ({ group, whom, isAdmin, device }) => {
-      const found = this.#group(group)
-      if (found === undefined) return
-      const args = { groupId: found.groupId, userId: this.#userId(whom) }
-      await this.#ask(this.#slot({ who: found.owner, device }), isAdmin ? 'addAdmin' : 'removeAdmin', args)
-    },
-    dissolve: async ({ group, really, device }) => {
-      const found = this.#group(group)
-      if (found === undefined || !really) return
-      await this.#ask(this.#slot({ who: found.owner, device }), 'dissolveGroup', { groupId: found.groupId })
     },
     openMembers: async ({ group, ...by }) => {
       const found = this.#group(group)

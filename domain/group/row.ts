@@ -1,0 +1,87 @@
+// Owns how a group looks to its members, and to those who search for groups.
+
+import { type ConversationId, type GroupId, groupConversationId, type Instant, type UserId } from '../ids.ts'
+import type { MemberProfile } from '../member/events.ts'
+import type { GroupRole } from '../rows.ts'
+import { type GroupAttributes, groupAttributes } from './attributes.ts'
+import type { MutedUntil } from './events.ts'
+import type { Group } from './state.ts'
+
+export interface GroupRow extends GroupAttributes {
+  readonly groupId: GroupId
+  readonly conversationId: ConversationId
+  readonly ownerId: UserId
+  readonly memberCount: number
+  readonly createdAt: Instant
+  readonly dissolvedAt: Instant | null
+  readonly myRole: GroupRole
+  readonly myNickname: string | null
+  readonly myExtension: string
+  /** May have passed. */
+  readonly myMutedUntil: MutedUntil | null
+  readonly myFollowedIds: readonly UserId[]
+}
+
+export interface GroupRowParts extends GroupAttributes {
+  readonly groupId: GroupId
+  readonly ownerId: UserId
+  readonly memberCount: number
+  readonly createdAt: Instant
+  readonly dissolvedAt: Instant | null
+}
+
+/** What differs from one member to the other. */
+export interface OwnParts {
+  readonly role: GroupRole
+  readonly mutedUntil: MutedUntil | null
+  readonly profile: MemberProfile
+}
+
+/** Attribute by attribute, so that the order of the fields never depends on where they come from. */
+const attributesOf = (group: GroupAttributes): GroupAttributes =>
+  Object.fromEntries(groupAttributes.map(attribute => [attribute, group[attribute]])) as unknown as GroupAttributes
+
+/** A group as one of its members sees it. */
+export const groupRow = (group: GroupRowParts, { role, mutedUntil, profile }: OwnParts): GroupRow => ({
+  groupId: group.groupId,
+  conversationId: groupConversationId(group.groupId),
+  ...attributesOf(group),
+  ownerId: group.ownerId,
+  memberCount: group.memberCount,
+  createdAt: group.createdAt,
+  dissolvedAt: group.dissolvedAt,
+  myRole: role,
+  myNickname: profile.nickname,
+  myExtension: profile.extension,
+  myMutedUntil: mutedUntil,
+  myFollowedIds: profile.followedIds,
+})
+
+/** The same of a held state; undefined for whoever is no member. */
+export const groupRowOf = (group: Group, userId: UserId, profile: MemberProfile): GroupRow | undefined => {
+  const member = group.status === 'none' ? undefined : group.members.get(userId)
+  if (group.status === 'none' || member === undefined) return undefined
+  const mutedUntil = group.mutes.get(userId) ?? null
+  return groupRow({ ...group, memberCount: group.members.size }, { role: member.role, mutedUntil, profile })
+}
+
+/** A group as it is shown to people who are not in it. */
+export interface FoundGroupRow {
+  readonly groupId: GroupId
+  readonly name: string
+  readonly avatarUrl: string
+  readonly introduction: string
+  readonly memberCount: number
+  readonly memberLimit: number
+  readonly joinMode: GroupAttributes['joinMode']
+}
+
+export const foundGroupRow = (group: GroupRowParts): FoundGroupRow => ({
+  groupId: group.groupId,
+  name: group.name,
+  avatarUrl: group.avatarUrl,
+  introduction: group.introduction,
+  memberCount: group.memberCount,
+  memberLimit: group.memberLimit,
+  joinMode: group.joinMode,
+})

@@ -1,0 +1,141 @@
+// The table of permissions: every cell against what the rules do, and against the copy in README.md.
+
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { conversation } from '../../domain/conversation/conversation.ts'
+import { isRejection } from '../../domain/decider.ts'
+import type { GroupAttributes } from '../../domain/group/attributes.ts'
+import { group } from '../../domain/group/group.ts'
+import { type GroupAction, type GroupParty, groupParties, may, permissions } from '../../domain/group/permissions.ts'
+import type { ExistingGroup } from '../../domain/group/state.ts'
+import { groupConversationId, systemUserId, type UserId } from '../../domain/ids.ts'
+import { member as memberRules } from '../../domain/member/member.ts'
+import { message } from '../../domain/message/message.ts'
+import { admin, at, groupId, later, member, owner, peopled, second, stranger, users } from '../support/group.ts'
+import { fold } from '../support/specify.ts'
+
+const actors: Readonly<Record<GroupParty, UserId>> = { owner, admin, member, stranger, app: systemUserId }
+
+/** One after the other each mode that loosens or tightens a cell. */
+const settings: readonly Partial<GroupAttributes>[] = [
+  {},
+  { inviteMode: 'everyone' },
+  { editMode: 'everyone' },
+  { editExtensionMode: 'everyone' },
+  { muteAll: 'members' },
+  { muteAll: 'everyone' },
+]
+
+type Deed = (by: UserId, state: ExistingGroup) => unknown
+
+const ofGroup =
+  (command: object): Deed =>
+  (by, state) =>
+    group.decide({ ...command, by, at: later } as never, state, undefined)
+const ofMember =
+  (whose: (by: UserId) => UserId): Deed =>
+  (by, state) =>
+    memberRules.decide(
+      { type: 'EditMember', groupId, userId: whose(by), nickname: 'Nick', by, at: later },
+      memberRules.initial,
+      { group: state },
+    )
+
+/** What stands for an action: where there is a target, a plain member who did not do it. */
+const deeds: { readonly [Action in GroupAction]?: Deed } = {
+  send: (from, state) =>
+    conversation.decide(
+      {
+        type: 'SendMessage',
+        conversationId: groupConversationId(groupId),
+        from,
+        clientMessageId: 'c',
+        content: { type: 'text', body: { text: 'hello' } },
+        at: later,
+      },
+      conversation.initial,
+      { kind: 'group', group: state },
+    ),
+  recallMessages: (by, state) =>
+    message.decide(
+      { type: 'RecallMessage', conversationId: groupConversationId(groupId), seq: 1, by, at: later },
+      message.initial,
+      {
+        message: { from: second, countable: 1, counts: true, at, hadExt: false, type: 'text' },
+        byRole: state.members.get(by)?.role ?? null,
+        fromRole: 'member',
+      },
+    ),
+  invite: ofGroup({ type: 'AddMembers', userIds: users(1) }),
+  removeMembers: ofGroup({ type: 'RemoveMembers', userIds: [second] }),
+  muteMembers: ofGroup({ type: 'MuteMember', userId: second, until: 'forever' }),
+  editProfile: ofGroup({ type: 'UpdateGroup', changes: { name: 'Another' } }),
+  editExtension: ofGroup({ type: 'UpdateGroup', changes: { extension: 'another' } }),
+  editAppExtension: ofGroup({ type: 'UpdateGroup', changes: { appExtension: 'another' } }),
+  changeModes: ofGroup({ type: 'UpdateGroup', changes: { memberLimit: 77 } }),
+  editOwnMemberProfile: ofMember(by => by),
+  editMemberProfiles: ofMember(() => second),
+  changeAdmins: ofGroup({ type: 'AddAdmin', userId: second }),
+  transfer: ofGroup({ type: 'TransferGroup', to: second, leave: false }),
+  leave: ofGroup({ type: 'LeaveGroup' }),
+  dissolve: ofGroup({ type: 'DissolveGroup' }),
+}
+
+const open = fold(group, peopled) as ExistingGroup
+
+describe.each(Object.entries(deeds))('%s', (action, deed) => {
+  it.each(groupParties)('is done by the %s as the table says, however the group is set', party => {
+    for (const setting of settings) {
+      const state = { ...open, ...setting }
+      // The app's own messages take another way.
+      if (action === 'send' && party === 'app') continue
+      const decision = (deed as Deed)(actors[party], state)
+      expect(!isRejection(decision), JSON.stringify({ setting, decision })).toBe(
+        may(action as GroupAction, party, state),
+      )
+    }
+  })
+})
+
+describe('muting all', () => {
+  const by = (party: GroupParty, muteAll: 'none' | 'members' | 'everyone', mode: string) =>
+    !isRejection(ofGroup({ type: 'SetMuteAll', mode })(actors[party], { ...open, muteAll }))
+
+  it.each(groupParties)('is done by the %s as the table says; everyone only where one could also end it', party => {
+    const members = may('muteAllMembers', party, open)
+    const everyone = may('muteEveryone', party, open)
+    expect([by(party, 'none', 'members'), by(party, 'members', 'none')]).toEqual([members, members])
+    expect([by(party, 'none', 'everyone'), by(party, 'everyone', 'none')]).toEqual([everyone, everyone])
+  })
+})
+
+/** How the README writes a grant. */
+const words: Readonly<Record<string, string>> = {
+  yes: 'yes',
+  no: '–',
+  onMembers: 'not on the owner',
+  onPlainMembers: 'on plain members',
+  own: 'own',
+}
+const inWords = (grant: string) => words[grant] ?? `\`${grant}\``
+
+it('stands in README.md, cell by cell', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const section = readme.slice(readme.indexOf('## Who may do what in a group'), readme.indexOf('## Errors'))
+  const cellsOf = (line: string) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map(cell => cell.trim())
+  const table = section
+    .split('\n')
+    .filter(line => line.startsWith('|'))
+    .map(cellsOf)
+  expect(table[0]).toEqual(['', ...groupParties])
+  expect(table.slice(2)).toEqual(
+    Object.entries(permissions).map(([action, row]) => [
+      `\`${action}\``,
+      ...groupParties.map(party => inWords(row[party])),
+    ]),
+  )
+})
