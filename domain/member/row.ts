@@ -1,9 +1,10 @@
 // Owns how a member of a group looks to the other members. Of the account nothing: that is the account's row.
 
+import type { UserRow } from '../account/row.ts'
 import type { MutedUntil } from '../group/events.ts'
 import type { GroupMember } from '../group/state.ts'
 import type { GroupId, Instant, UserId } from '../ids.ts'
-import type { GroupRole, UserRow } from '../rows.ts'
+import type { GroupRole } from '../rows.ts'
 import type { MemberProfile } from './events.ts'
 
 export interface MemberRow {
@@ -37,10 +38,7 @@ export const memberRow = (
 })
 
 /** What is left of an account where the group hides its members' profiles (R46): who it is, and the picture. */
-export const hiddenUserRow = ({
-  userId,
-  avatarUrl,
-}: UserRow & { readonly avatarUrl?: string }): Pick<UserRow, 'userId'> & { readonly avatarUrl?: string } => ({
+export const hiddenUserRow = ({ userId, avatarUrl }: UserRow): Pick<UserRow, 'userId' | 'avatarUrl'> => ({
   userId,
   ...(avatarUrl === undefined ? undefined : { avatarUrl }),
 })

@@ -11,7 +11,8 @@ import { type Arguments, requestOf } from '../support/operation-request.ts'
 import { openRawSocket } from '../support/raw-socket.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { isSignedIn, openTheatre, type Persona, personas, type Stage, type Theatre } from './authorisation-stage.ts'
-import { type AccessCase, access, type Outcome } from './authorisation-table.ts'
+import { access } from './authorisation-table.ts'
+import type { AccessCase, Outcome } from './authorisation-words.ts'
 
 const slowMsMax = 600_000
 

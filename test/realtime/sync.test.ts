@@ -372,10 +372,8 @@ describe('whenever a device comes, by rows or by its cursor', () => {
     await fc.assert(
       fc.asyncProperty(
         steps,
-        fc.nat(100),
-        fc.nat(100),
-        fc.nat(100),
-        async (what, snapshotPick, comePick, cursorPick) => {
+        fc.tuple(fc.nat(100), fc.nat(100), fc.nat(100)),
+        async (what, [snapshotPick, comePick, cursorPick]) => {
           const life = lifeOf(what)
           const total = life.events.length
           const come = comePick % (total + 1)

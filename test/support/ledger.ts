@@ -323,7 +323,7 @@ export class Ledger {
   }
 
   /** @param joinedAt of another membership than the present one when given */
-  profile(groupId: string, name: string, changes: Partial<MemberProfile>, joinedAt?: Instant): Position {
+  memberProfile(groupId: string, name: string, changes: Partial<MemberProfile>, joinedAt?: Instant): Position {
     const userId = user(name)
     const began = joinedAt ?? this.#joined.get(`${groupId} ${name}`) ?? this.at
     const stream = streamOf.member(groupId as GroupId, userId)

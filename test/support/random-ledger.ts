@@ -79,8 +79,8 @@ const setGroup = (ledger: Ledger, groupId: string, name: string, two: number) =>
     () => ledger.muteAll(groupId, 'ada', two % 2 ? 'members' : 'none'),
     () => ledger.mute(groupId, 'ada', name, two % 2 ? 'forever' : ledger.at),
     () => ledger.mute(groupId, 'ada', name, null),
-    () => ledger.profile(groupId, name, { nickname: `Nick ${two}`, followedIds: [user('ada')] }),
-    () => ledger.profile(groupId, name, { nickname: 'of before' }, '2020-01-01T00:00:00.000Z' as Instant),
+    () => ledger.memberProfile(groupId, name, { nickname: `Nick ${two}`, followedIds: [user('ada')] }),
+    () => ledger.memberProfile(groupId, name, { nickname: 'of before' }, '2020-01-01T00:00:00.000Z' as Instant),
   ]
   pick(deeds, two)()
 }
