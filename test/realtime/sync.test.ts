@@ -369,35 +369,32 @@ describe('whenever a device comes, by rows or by its cursor', () => {
     frames.filter(text => (JSON.parse(text).cursor as string) >= prefix + positionAt(first))
 
   test('it hears what a device hears that was there all the time', async () => {
+    const picks = fc.tuple(fc.nat(100), fc.nat(100), fc.nat(100))
     await fc.assert(
-      fc.asyncProperty(
-        steps,
-        fc.tuple(fc.nat(100), fc.nat(100), fc.nat(100)),
-        async (what, [snapshotPick, comePick, cursorPick]) => {
-          const life = lifeOf(what)
-          const total = life.events.length
-          const come = comePick % (total + 1)
-          const snapshot = snapshotPick % (come + 1)
-          const cursor = 1 + (cursorPick % total)
-          const room = openLiveRoom()
-          // Both have never been seen before: what is hidden must come from the snapshot.
-          const late = openLiveRoom()
-          const there = room.listen(dan)
-          for (const event of life.events) await room.route(event)
+      fc.asyncProperty(steps, picks, async (what, [snapshotPick, comePick, cursorPick]) => {
+        const life = lifeOf(what)
+        const total = life.events.length
+        const come = comePick % (total + 1)
+        const snapshot = snapshotPick % (come + 1)
+        const cursor = 1 + (cursorPick % total)
+        const room = openLiveRoom()
+        // Both have never been seen before: what is hidden must come from the snapshot.
+        const late = openLiveRoom()
+        const there = room.listen(dan)
+        for (const event of life.events) await room.route(event)
 
-          for (const event of life.events.slice(0, come)) await late.route(event)
-          const replay = replaySnapshot(late.hub, dan, snapshotAfter(snapshot, life))
-          const heard = [...(replay?.next() ?? ['no replay'])]
-          const device = late.socket()
-          if (replay !== undefined) late.goLive(replay.user, device)
-          for (const event of life.events.slice(come)) await late.route(event)
-          expect(once([...heard, ...device.heard])).toEqual(once(from(there.heard, snapshot + 1)))
+        for (const event of life.events.slice(0, come)) await late.route(event)
+        const replay = replaySnapshot(late.hub, dan, snapshotAfter(snapshot, life))
+        const heard = [...(replay?.next() ?? ['no replay'])]
+        const device = late.socket()
+        if (replay !== undefined) late.goLive(replay.user, device)
+        for (const event of life.events.slice(come)) await late.route(event)
+        expect(once([...heard, ...device.heard])).toEqual(once(from(there.heard, snapshot + 1)))
 
-          const user = room.hub.followed(dan)
-          const resumed = user && replayFollowed(room.hub, user, positionAt(cursor))?.next()
-          expect(once(resumed ?? [])).toEqual(once(from(there.heard, cursor)))
-        },
-      ),
+        const user = room.hub.followed(dan)
+        const resumed = user && replayFollowed(room.hub, user, positionAt(cursor))?.next()
+        expect(once(resumed ?? [])).toEqual(once(from(there.heard, cursor)))
+      }),
       { numRuns: 300 },
     )
   })
