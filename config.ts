@@ -1,6 +1,7 @@
 // Owns every variable the server reads from its environment: one schema gives the check, the default and the printed help.
 // Nothing else may read process.env.
 
+import { isIP } from 'node:net'
 import { z } from 'zod'
 
 export const roles = ['api', 'realtime', 'projections'] as const
@@ -16,6 +17,14 @@ const list = text.transform(value =>
 )
 const onOff = z.enum(['on', 'off'])
 
+/** An IP address, or a network: an address with the number of bits that count. */
+const isNetwork = (value: string): boolean => {
+  const [address = '', bits, ...more] = value.split('/')
+  const version = isIP(address)
+  if (version === 0 || more.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+}
+
 /** One entry a variable; the description is what `npm start -- --help` prints. */
 export const configSchema = z.object({
   HOST: text.default('127.0.0.1').describe('Address to listen on; 0.0.0.0 for all.'),
@@ -27,9 +36,11 @@ export const configSchema = z.object({
     .describe('The socket as clients reach it, told by GET /v1/server (default: from HOST and REALTIME_PORT).'),
   DATA_DIR: text.default('./data').describe('Folder of the embedded log, the embedded read models and the keys.'),
   EVENTSTORE_URL: text
+    .regex(/^esdb(\+discover)?:\/\//, { message: 'begins with esdb:// or esdb+discover://' })
     .optional()
     .describe('EventStoreDB, esdb://user:password@host:2113?tls=true (default: the embedded log).'),
   DATABASE_URL: text
+    .regex(/^postgres(ql)?:\/\//, { message: 'begins with postgres:// or postgresql://' })
     .optional()
     .describe('Postgres, postgres://user:password@host:5432/name (default: the embedded database).'),
   ROLES: list
@@ -63,9 +74,10 @@ export const configSchema = z.object({
   CORS_ORIGINS: list
     .optional()
     .describe(
-      'Origins of web clients, separated by commas; also checked for sockets (default: none over HTTP, any for sockets).',
+      'Origins of web clients, separated by commas, or * for any; of sockets too (default: none over HTTP, any for sockets).',
     ),
   TRUST_PROXY: list
+    .pipe(z.array(text.refine(isNetwork, { message: 'is no address or network, like 10.0.0.1 or 10.0.0.0/8' })))
     .optional()
     .describe(
       'Addresses or networks of proxies whose X-Forwarded-For is believed, separated by commas (default: none).',

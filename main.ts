@@ -10,9 +10,15 @@ const shutdownMsMax = 25_000
 const write = (line: string) => process.stderr.write(`${line}\n`)
 
 const run = async (): Promise<void> => {
-  if (process.argv.includes('--help') || process.argv.includes('-h')) {
+  const [argument] = process.argv.slice(2)
+  if (argument === '--help' || argument === '-h') {
     process.stdout.write(helpText())
     return
+  }
+  if (argument !== undefined) {
+    throw new ConfigError(
+      `There is no argument ${argument}: everything is set by the environment. See npm start -- --help`,
+    )
   }
   const config = readConfig(process.env)
   const logger = pino({ level: config.LOG_LEVEL })
@@ -28,7 +34,10 @@ const run = async (): Promise<void> => {
       process.exit(1)
     }, shutdownMsMax).unref()
     service
-      .then(started => started.close())
+      .then(
+        started => started.close(),
+        () => undefined,
+      )
       .then(
         () => process.exit(0),
         error => {
@@ -42,7 +51,13 @@ const run = async (): Promise<void> => {
   // A bug must be seen and must not take everybody's connection with it; what it left undone was not acknowledged.
   process.on('unhandledRejection', error => logger.error({ err: error }, 'unhandled rejection'))
 
-  const { httpUrl, realtimeUrl } = await service
+  const started = await service.catch(error => {
+    // Told to stop while it waited for a store: that is an end in good order, and `stop` makes it.
+    if (stopping.signal.aborted) return undefined
+    throw error
+  })
+  if (started === undefined) return
+  const { httpUrl, realtimeUrl } = started
   const realtime = realtimeUrl === undefined ? '' : `, sockets at ${realtimeUrl}`
   logger.info(`ready: HTTP at ${httpUrl}${realtime}`)
 }

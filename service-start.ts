@@ -1,17 +1,13 @@
 // Owns the small steps of a start that belong to no room: what is said, what is waited for, whether a folder can be had.
 // No rules of the product stand here.
 
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from './config.ts'
 import type { Node } from './eventstore/node.ts'
 import { readModelsPosition } from './projections/checkpoint.ts'
 import type { Database } from './projections/database.ts'
-
-interface Waiting {
-  readonly logger: Logger
-  readonly signal?: AbortSignal
-}
 
 /** An old send cannot be looked up now; the caller answers 503. */
 export class ReadModelsBehind extends Error {
@@ -43,39 +39,27 @@ export const sayHow = (config: Config, logger: Logger, version: string) => {
   if (config.RATE_LIMITS === 'off') logger.warn('rate limits are off: this is for load tests only')
 }
 
-/** Errors of a database that is not there yet; any other is for the operator to mend. */
-const awayCodes = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  '57P03',
-  'database-away',
-])
-const databaseRetryMs = 1_000
-
-/** Opens the database, waiting for one that cannot be reached yet. */
-export const patiently = async <Value>({ logger, signal }: Waiting, open: () => Promise<Value>): Promise<Value> => {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await open()
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-      if (!awayCodes.has(code) || signal?.aborted) throw error
-      if (tries === 1)
-        logger.warn({ code }, 'waiting for the database of the read models (DATABASE_URL): it cannot be reached')
-      await new Promise(resolve => setTimeout(resolve, databaseRetryMs))
-    }
+/**
+ * Folder by folder, each that is missing: Node's own recursive way never ends where the system answers "not found" to the making
+ * of a folder whose parent is there, as it does in /proc and on some mounts.
+ */
+const makeFolder = (folder: string): void => {
+  if (existsSync(folder)) return
+  makeFolder(dirname(folder))
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    // Another process made it meanwhile.
+    if (!existsSync(folder)) throw error
   }
 }
 
 /** Makes the data folder. @throws ConfigError when it cannot be had, before anything else fails on it with less to say */
 export const prepareDataFolder = (folder: string): void => {
   try {
-    mkdirSync(folder, { recursive: true })
-    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK)
+    makeFolder(resolve(folder))
+    // With the dot at its end a file is no folder.
+    accessSync(`${folder}/.`, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : error
     throw new ConfigError(
@@ -83,6 +67,8 @@ export const prepareDataFolder = (folder: string): void => {
     )
   }
 }
+
+const databaseAskMs = 1_000
 
 export interface DatabaseWatch {
   readonly isAway: boolean
@@ -102,7 +88,7 @@ export const watchDatabase = (database: Database): DatabaseWatch => {
     )
     asking = false
   }
-  const timer = setInterval(ask, databaseRetryMs)
+  const timer = setInterval(ask, databaseAskMs)
   timer.unref()
   return {
     get isAway() {

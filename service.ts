@@ -43,7 +43,6 @@ import {
   type DatabaseWatch,
   hostText,
   once,
-  patiently,
   prepareDataFolder,
   ReadModelsBehind,
   sayHow,
@@ -109,6 +108,8 @@ export const startService = async (options: ServiceOptions): Promise<Service> =>
 
 const has = (config: Config, role: Role): boolean => config.ROLES.includes(role)
 
+const originsOf = ({ CORS_ORIGINS: origins }: Config) => (origins?.includes('*') ? '*' : origins)
+
 /** Opens the log, the keys and the read models, waiting for what cannot be reached yet. */
 const openStores = async (options: ServiceOptions, closers: Closers, wait: (what: string) => void): Promise<Stores> => {
   const { config, logger } = options
@@ -130,9 +131,12 @@ const openStores = async (options: ServiceOptions, closers: Closers, wait: (what
     mayMake: (await store.head()) === positionBeforeAll,
   })
   wait('the read models')
-  const database = await patiently(options, () =>
-    openDatabase({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, logger }),
-  )
+  const database = await openDatabase({
+    databaseUrl: config.DATABASE_URL,
+    dataDir: config.DATA_DIR,
+    logger,
+    signal: options.signal,
+  })
   closers.push(() => database.close())
   const watch = watchDatabase(database)
   closers.push(() => watch.stop())
@@ -216,7 +220,8 @@ const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine
     syncTurns,
     readMembers: (userId, groupId) => allMembersOf(database, userId, groupId),
     signalLine,
-    allowedOrigins: config.CORS_ORIGINS,
+    allowedOrigins: originsOf(config) === '*' ? undefined : config.CORS_ORIGINS,
+    trustProxy: config.TRUST_PROXY,
     rateLimits: config.RATE_LIMITS === 'on',
     onError,
   })
@@ -295,7 +300,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     ),
     logger,
     version,
-    corsOrigins: config.CORS_ORIGINS ?? [],
+    corsOrigins: originsOf(config) ?? [],
     trustProxy: config.TRUST_PROXY,
   })
   await endStarting()

@@ -19,6 +19,7 @@ import { join } from 'node:path'
 import { inspectFile } from './embedded-inspect.ts'
 import { corruption } from './embedded-record.ts'
 import { CorruptLog, Unavailable } from './port.ts'
+import { isRunning, ownerOf, type ProcessOwner } from './process-owner.ts'
 
 /** The format this version writes; a folder with a higher number is refused. */
 export const logFormat = 1
@@ -43,10 +44,7 @@ export interface LogFolder {
   release(): void
 }
 
-interface Owner {
-  readonly pid: number
-  readonly bootId: string
-  readonly startedTicks: string
+interface Owner extends ProcessOwner {
   readonly token: string
 }
 
@@ -163,7 +161,7 @@ const takeOwnership = (path: string): { token: string; wasLeft: boolean } => {
   const draft = `${file}.${token}`
   try {
     mkdirSync(path, { recursive: true })
-    writeFileSync(draft, JSON.stringify({ ...thisProcess(), token } satisfies Owner))
+    writeFileSync(draft, JSON.stringify({ ...ownerOf(process.pid), token } satisfies Owner))
   } catch (cause) {
     discard(draft)
     throw notWritable(path, cause)
@@ -217,32 +215,6 @@ const linkedAs = (from: string, to: string): boolean => {
     throw new Unavailable(`${to} cannot be made: ${(error as Error).message}. Choose another DATA_DIR.`, {
       cause: error,
     })
-  }
-}
-
-/** A process number alone says little: it is given again, after a restart of the machine even the same one. */
-const isRunning = (owner: Partial<Owner>): boolean =>
-  typeof owner.pid === 'number' &&
-  owner.bootId === bootId() &&
-  startedTicks(owner.pid) !== undefined &&
-  startedTicks(owner.pid) === owner.startedTicks
-
-const thisProcess = () => ({ pid: process.pid, bootId: bootId(), startedTicks: startedTicks(process.pid) ?? '' })
-
-/** Differs after each start of the machine; empty where the system does not tell. */
-const bootId = (): string => readIfThere('/proc/sys/kernel/random/boot_id')?.trim() ?? ''
-
-/** When a process started, in the system's own unit; undefined when there is no such process. */
-const startedTicks = (pid: number): string | undefined => {
-  const stat = readIfThere(`/proc/${pid}/stat`)
-  // The second field is the program's name in brackets, and it may hold anything.
-  if (stat !== undefined) return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  if (bootId() !== '') return undefined
-  try {
-    process.kill(pid, 0)
-    return ''
-  } catch (error) {
-    return codeOf(error) === 'EPERM' ? '' : undefined
   }
 }
 

@@ -27,14 +27,22 @@ const nowhere: EventStoreDbLogger = { info: () => undefined, error: () => undefi
 
 /**
  * Opens the log. Waits for a server that cannot be reached, and says so once.
- * @throws Unavailable when the signal ends the wait; an Error for a bad url
+ * @throws Unavailable when the signal ends the wait, and for a bad url
  */
 export const openEventStoreDb = async (options: EventStoreDbOptions): Promise<EventStore> => {
-  // Throws here for a bad url, which would otherwise look like a server that cannot be reached.
-  EventStoreDBClient.connectionString(options.url)
+  requireUrl(options.url)
   const timing = { ...eventStoreDbTiming, ...options.timing }
   const connection = createConnection(() => makeLine(options.url), timing.silentMs)
   return openStore(connection, { logger: options.logger ?? nowhere, timing, signal: options.signal })
+}
+
+/** Here and at once: later a bad url would look like a server that cannot be reached. */
+const requireUrl = (url: string): void => {
+  try {
+    EventStoreDBClient.connectionString(url)
+  } catch (cause) {
+    throw new Unavailable(`EVENTSTORE_URL cannot be understood: ${(cause as Error).message}`, { cause })
+  }
 }
 
 type StreamsClient = InstanceType<typeof grpc.StreamsClient>

@@ -76,6 +76,12 @@ const notFound = () =>
     'There is no such conversation for you. Check the id, or whether you are still a member.',
   )
 
+/** Two of the same user name no conversation, but say what was meant: the rules have their own answer to that. */
+const noConversation = ({ conversationId, from }: SendCommand) =>
+  conversationId === `p2p:${from}:${from}`
+    ? ({ kind: 'p2p', recipientIsLive: true, senderIsBlocked: false } as const)
+    : notFound()
+
 /** Builds the functions that send: facts and duplicates from memory, one queue, one append. */
 export const createSend = (dependencies: SendDependencies) => {
   const { handle, load, isLive, recentSends, clock } = dependencies
@@ -86,7 +92,7 @@ export const createSend = (dependencies: SendDependencies) => {
 
   const factsOf = (command: SendCommand) => {
     const parts = conversationParts(command.conversationId)
-    if (parts === undefined) return notFound()
+    if (parts === undefined) return noConversation(command)
     if (parts.kind === 'group') {
       const held = load(group, streamOf.group(parts.groupId))
       return isPromise(held)

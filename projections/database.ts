@@ -78,7 +78,7 @@ const migrateWhenThere = async (database: Database, { logger, signal }: Database
       return await migrate(database.kysely)
     } catch (error) {
       if (!isAway(error) || signal?.aborted) throw error
-      logger.warn({ error: (error as Error).message }, 'Postgres is away: waiting for it')
+      logger.warn({ error: (error as Error).message }, 'waiting for the Postgres of DATABASE_URL: it cannot be reached')
       await setTimeout(pauseMs, undefined, { signal })
     }
   }

@@ -7,6 +7,7 @@ import { hostname, uptime } from 'node:os'
 import { join } from 'node:path'
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely'
 import type { Logger } from 'pino'
+import { isRunning, ownerOf, type ProcessOwner } from '../eventstore/process-owner.ts'
 import { type Database, DatabaseBusy, type Transaction } from './database.ts'
 import { connectPGlite, makePGlite, type PGliteConnection } from './pglite-connection.ts'
 import { runStatement, waitingQueriesMax } from './postgres.ts'
@@ -42,28 +43,46 @@ const bootId = (): string => {
 
 const foldersHeld = new Set<string>()
 
-const isRunning = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 /** PGlite has no lock of its own, and two processes in one folder destroy it. */
-const takeLock = (folder: string, boot: string): void => {
+const takeLock = (folder: string): void => {
   const path = join(folder, 'lock')
   if (foldersHeld.has(folder)) throw new Error(`the read models in ${folder} are open in this process already`)
   if (existsSync(path)) {
-    const [pidText = '', lockBoot] = readFileSync(path, 'utf8').split(' ')
-    const pid = Number(pidText)
-    if (lockBoot === boot && pid !== process.pid && Number.isInteger(pid) && pid > 0 && isRunning(pid)) {
-      throw new Error(`the read models in ${folder} are in use by process ${pid}: stop it first`)
+    const owner = ownerIn(readFileSync(path, 'utf8'))
+    if (owner.pid !== process.pid && isRunning(owner)) {
+      throw new FolderRefused(
+        `${folder} is in use by process ${owner.pid}. Stop that process first, or give this one another DATA_DIR.`,
+      )
     }
   }
-  writeFileSync(path, `${process.pid} ${boot}`)
+  writeFileSync(path, JSON.stringify(ownerOf(process.pid)))
   foldersHeld.add(folder)
+}
+
+const ownerIn = (text: string): Partial<ProcessOwner> => {
+  try {
+    return JSON.parse(text) as Partial<ProcessOwner>
+  } catch {
+    // Whoever wrote it ended in the middle of that.
+    return {}
+  }
+}
+
+/** The folder of the read models cannot be had; the message says what to do. */
+class FolderRefused extends Error {
+  readonly code = 'folder'
+}
+
+/** @throws FolderRefused when it is in use or cannot be written */
+const requireFolder = (folder: string): void => {
+  try {
+    mkdirSync(folder, { recursive: true })
+    takeLock(folder)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === undefined || error instanceof FolderRefused) throw error
+    throw new FolderRefused(`${folder} cannot be written: ${message}. Choose another DATA_DIR.`, { cause: error })
+  }
 }
 
 const takeReadModelFolder = (dataDir: string, logger: Logger): ReadModelFolder => {
@@ -71,8 +90,7 @@ const takeReadModelFolder = (dataDir: string, logger: Logger): ReadModelFolder =
   const files = join(folder, 'pglite')
   const mark = join(folder, 'boot-id')
   const boot = bootId()
-  mkdirSync(folder, { recursive: true })
-  takeLock(folder, boot)
+  requireFolder(folder)
   const discard = (reason: string) => {
     if (existsSync(files))
       logger.warn({ folder: files, reason }, 'embedded read models discarded: rebuilding them from the log')

@@ -6,6 +6,7 @@ import type { Rejection } from '../domain/decider.ts'
 import type { Position } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { SignalLine } from '../projections/signals.ts'
+import { createClientAddress } from './client-address.ts'
 import type { Device, Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
 import { createHub, type Hub } from './hub.ts'
 import {
@@ -48,6 +49,8 @@ export interface RealtimeOptions {
   readonly signalLine: SignalLine | undefined
   /** Origins that browsers may connect from; undefined: any. */
   readonly allowedOrigins: readonly string[] | undefined
+  /** TRUST_PROXY: addresses or networks whose X-Forwarded-For is believed; undefined: nobody's. */
+  readonly trustProxy?: readonly string[] | undefined
   readonly rateLimits: boolean
   /** For tests: less time for a hello. */
   readonly helloMs?: number
@@ -75,6 +78,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
   const app = uWS.App()
   const counters: RealtimeCounters = { framesIn: 0, framesOut: 0, dropped: 0, sockets: 0, syncs: 0, resumes: 0 }
   const open = new Set<DeviceSocket>()
+  const addressOf = createClientAddress(options.trustProxy)
   let unauthenticated = 0
 
   const publish = (topic: string, frame: string) => {
@@ -120,7 +124,8 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
         response.writeStatus('503 Service Unavailable').writeHeader('retry-after', '5').end('Too many connections.')
         return
       }
-      const address = Buffer.from(response.getRemoteAddressAsText()).toString()
+      const remote = Buffer.from(response.getRemoteAddressAsText()).toString()
+      const address = addressOf(remote, request.getHeader('x-forwarded-for'))
       response.upgrade(
         { address } as SocketData,
         request.getHeader('sec-websocket-key'),

@@ -109,7 +109,8 @@ describe('messages', () => {
       api.refused(code, `POST /v1/conversations/${id}/messages`, { token: ada.token, body: textOf('x') })
     const pair = (other: string) => `p2p:${[ada.userId, other].sort().join(':')}`
     await post('user.not-found', pair('nobody'))
-    await post('conversation.not-found', `p2p:${ada.userId}:${ada.userId}`)
+    await post('message.to-self', `p2p:${ada.userId}:${ada.userId}`)
+    await post('conversation.not-found', `p2p:${bob.userId}:${bob.userId}`)
     await post('conversation.not-found', p2p(bob, eve))
     await post(
       'conversation.not-found',

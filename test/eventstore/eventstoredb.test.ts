@@ -330,5 +330,6 @@ test('the wait for a server ends with the signal; a bad url is an error at once'
     const failure = await failureOf(() => openEventStoreDb({ url, logger, signal, timing: shortTiming }))
     expect(failure).toBeInstanceOf(Unavailable)
   }
-  expect(await failureOf(() => openEventStoreDb({ url: 'http://127.0.0.1' }))).toBeInstanceOf(Error)
+  const failure = await failureOf(() => openEventStoreDb({ url: 'esdb://127.0.0.1?tls=maybe' }))
+  expect(failure).toMatchObject({ code: 'unavailable', message: expect.stringContaining('EVENTSTORE_URL') })
 })

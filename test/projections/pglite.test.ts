@@ -1,10 +1,12 @@
 // The embedded database: when its files are thrown away, who may open them, and that one session serves many at once without
 // anybody seeing another's unfinished work.
 
+import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { ownerOf } from '../../eventstore/process-owner.ts'
 import { type Database, openDatabase, statement } from '../../projections/database.ts'
 import { unreadOf } from '../../projections/inbox.ts'
 import { startRunner } from '../../projections/runner.ts'
@@ -64,6 +66,12 @@ describe('files of the embedded database', () => {
     expect(discards().length).toBe(1)
   })
 
+  test('that cannot be written are refused with what to do', async () => {
+    rmSync(path(), { recursive: true })
+    writeFileSync(path(), '')
+    await expect(open()).rejects.toThrow(/readmodels cannot be written.*Choose another DATA_DIR/)
+  })
+
   test('are thrown away when the machine has restarted', async () => {
     writeFileSync(path('boot-id'), 'another start of the machine')
     expect(await unreadAfterStart()).toBe(1)
@@ -77,16 +85,29 @@ describe('files of the embedded database', () => {
     expect(discards()).toEqual([expect.stringContaining('never finished')])
   })
 
-  test('belong to one process, which is known by its number', async () => {
+  test('belong to one process, which is known also when its number was given again', async () => {
     const database = await open()
     await expect(open()).rejects.toThrow('already')
-    const held = readFileSync(path('lock'), 'utf8')
-    expect(held.split(' ')[0]).toBe(String(process.pid))
+    const held = JSON.parse(readFileSync(path('lock'), 'utf8'))
+    expect(held).toEqual(ownerOf(process.pid))
     await database.close()
-    writeFileSync(path('lock'), held.replace(/^\d+/, String(process.ppid)))
-    await expect(open()).rejects.toThrow(`in use by process ${process.ppid}`)
-    const noSuchProcess = 4_194_304
-    writeFileSync(path('lock'), held.replace(/^\d+/, String(noSuchProcess)))
+    const sleeper = spawn('sleep', ['600'])
+    try {
+      const another = ownerOf(sleeper.pid as number)
+      writeFileSync(path('lock'), JSON.stringify(another))
+      await expect(open()).rejects.toThrow(`in use by process ${another.pid}`)
+      for (const gone of [
+        { ...another, startedTicks: '1' },
+        { ...another, bootId: 'x' },
+        { ...another, pid: 4_194_304 },
+      ]) {
+        writeFileSync(path('lock'), JSON.stringify(gone))
+        await (await open()).close()
+      }
+    } finally {
+      sleeper.kill()
+    }
+    writeFileSync(path('lock'), '')
     await (await open()).close()
   })
 })

@@ -50,6 +50,22 @@ describe('connecting', () => {
     await server.connect()
   })
 
+  test('through a proxy counts for the address that a trusted one tells, and for no other', async () => {
+    const headers = { 'x-forwarded-for': '198.51.100.7, 203.0.113.9' }
+    const addressSeen = async () => {
+      const socket = await server.connect({ headers })
+      socket.sendJson(hello('ann/ann-1'))
+      await socket.nextUntil(frame => frame.op === 'synced')
+      socket.sendJson({ op: 'something', id: '1', args: {} })
+      await socket.nextUntil(frame => frame.re === '1')
+      return server.calls.at(-1)?.call.address
+    }
+    expect(await addressSeen()).toBe('127.0.0.1')
+    await server.close()
+    server = await openLiveServer({ trustProxy: ['127.0.0.0/8'] })
+    expect(await addressSeen()).toBe('203.0.113.9')
+  })
+
   test('at a port that is taken is a clear error', async () => {
     const { realtime, node } = server
     const options = { node, host: '127.0.0.1', port: realtime.port, cursorPrefix: prefix } as never
