@@ -140,7 +140,7 @@ describe('a send', () => {
       'user.not-found',
       () => send(newKey(), 'x', p2pConversationId(ann, 'half' as UserId)),
     ],
-    ['to oneself', 'conversation.not-found', () => send(newKey(), 'x', 'p2p:ann:ann' as ConversationId)],
+    ['to oneself', 'message.to-self', () => send(newKey(), 'x', 'p2p:ann:ann' as ConversationId)],
     [
       'into a conversation of others',
       'conversation.not-found',

@@ -21,6 +21,8 @@ export interface ServerProcessOptions {
   readonly environment: Readonly<Record<string, string>>
   /** For node, before the script: `--cpu-prof`. */
   readonly nodeOptions?: readonly string[]
+  /** For the server, after the script: `--help`. */
+  readonly parameters?: readonly string[]
   readonly readyMsMax?: number
 }
 
@@ -77,15 +79,24 @@ const whenReady = async (httpUrl: string, gone: Promise<string>, timeoutMs: numb
   }
 }
 
-/** Starts `main.ts` and resolves when it is ready. @throws ServerNotReady */
-export const startServerProcess = async (options: ServerProcessOptions): Promise<ServerProcess> => {
+/** A server that may never get ready. */
+export interface LaunchedProcess extends ServerProcess {
+  /** Resolves when `/readyz` says so. @throws ServerNotReady, and the process is gone */
+  whenReady(): Promise<void>
+  /** SIGTERM; resolves with code or signal. */
+  terminate(): Promise<string>
+}
+
+/** Starts `main.ts`. */
+export const launchServerProcess = async (options: ServerProcessOptions): Promise<LaunchedProcess> => {
   const environment: Record<string, string> = {
     PATH: process.env.PATH ?? '',
     HTTP_PORT: String(await freePort()),
     REALTIME_PORT: String(await freePort()),
     ...options.environment,
   }
-  const child = spawn(process.execPath, [...startFlags, ...(options.nodeOptions ?? []), '--import', 'tsx', 'main.ts'], {
+  const { nodeOptions = [], parameters = [] } = options
+  const child = spawn(process.execPath, [...startFlags, ...nodeOptions, '--import', 'tsx', 'main.ts', ...parameters], {
     cwd: root,
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -96,7 +107,8 @@ export const startServerProcess = async (options: ServerProcessOptions): Promise
   }
   // Whoever started it must not leave it behind.
   process.on('exit', killNow)
-  const gone = once(child, 'exit').then(([code, signal]) => {
+  // Not at its exit: what it wrote last may still be on its way.
+  const gone = once(child, 'close').then(([code, signal]) => {
     process.off('exit', killNow)
     return String(signal ?? code)
   })
@@ -104,19 +116,40 @@ export const startServerProcess = async (options: ServerProcessOptions): Promise
     killNow()
     await gone
   }
-  const stop = async () => {
+  const terminate = async () => {
     child.kill('SIGTERM')
     const timer = setTimeout(killNow, stopMsMax)
-    await gone
+    const how = await gone
     clearTimeout(timer)
+    return how
   }
   const httpUrl = `http://127.0.0.1:${environment.HTTP_PORT}`
   const realtimeUrl = `ws://127.0.0.1:${environment.REALTIME_PORT}/v1/realtime`
-  try {
-    await whenReady(httpUrl, gone, options.readyMsMax ?? readyMsMax)
-  } catch (error) {
-    await kill()
-    throw new ServerNotReady(`${(error as Error).message}\n${output()}`)
+  return {
+    pid: child.pid as number,
+    httpUrl,
+    realtimeUrl,
+    output,
+    exited: gone,
+    stop: async () => {
+      await terminate()
+    },
+    kill,
+    terminate,
+    whenReady: async () => {
+      try {
+        await whenReady(httpUrl, gone, options.readyMsMax ?? readyMsMax)
+      } catch (error) {
+        await kill()
+        throw new ServerNotReady(`${(error as Error).message}\n${output()}`)
+      }
+    },
   }
-  return { pid: child.pid as number, httpUrl, realtimeUrl, output, exited: gone, stop, kill }
+}
+
+/** Starts `main.ts` and resolves when it is ready. @throws ServerNotReady */
+export const startServerProcess = async (options: ServerProcessOptions): Promise<ServerProcess> => {
+  const launched = await launchServerProcess(options)
+  await launched.whenReady()
+  return launched
 }
