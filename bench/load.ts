@@ -2,6 +2,7 @@
 // Knows nothing of what is measured; only counts what came in a window of time.
 
 import { Histogram } from './histogram.ts'
+import { Caller } from './load-caller.ts'
 import { Getter } from './load-getter.ts'
 import { Sender, slotsMax, type Tally } from './load-sender.ts'
 
@@ -10,6 +11,12 @@ export interface DevicePlan {
   readonly token: string
   readonly conversationId?: string | undefined
   readonly cursor?: string | undefined
+}
+
+export interface CallPlan {
+  readonly token: string
+  /** JSON texts of whole frames, each with the id `0`. */
+  readonly frames: readonly string[]
 }
 
 /** What a load process can be told; each names its arguments and its answer. */
@@ -25,6 +32,11 @@ export interface LoadCommands {
   /** HTTP GETs over so many kept connections; paths in turn. */
   get: {
     args: { url: string; token: string; paths: readonly string[]; connections: number; warmUpMs: number; forMs: number }
+    answer: SendAnswer
+  }
+  /** Closed loop: each device calls its frames in turn, one in flight. */
+  call: {
+    args: { port: number; devices: readonly CallPlan[]; warmUpMs: number; forMs: number }
     answer: SendAnswer
   }
   /** Cuts every socket. */
@@ -177,6 +189,15 @@ const getPages = async ({ url, token, paths, connections, warmUpMs, forMs }: Loa
   return answer
 }
 
+const callAll = async ({ port, devices, warmUpMs, forMs }: LoadCommands['call']['args']) => {
+  const callers = devices.map(device => new Caller({ port, tally, ...device }))
+  await Promise.all(callers.map(({ synced }) => synced))
+  for (const caller of callers) caller.start()
+  const answer = await counted(warmUpMs, forMs, () => 0)
+  for (const caller of callers) caller.destroy()
+  return answer
+}
+
 const closeAll = async (): Promise<object> => {
   for (const sender of senders) sender.destroy()
   senders = []
@@ -193,6 +214,7 @@ const commands: {
   pace: sendPaced,
   burst: sendBurst,
   get: getPages,
+  call: callAll,
   close: closeAll,
 }
 

@@ -13,12 +13,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { postgresBinaries, startPostgres, type TestPostgres } from '../test/support/postgres.ts'
 import type { Case } from './case.ts'
+import { commandsCase } from './cases/commands.ts'
 import { connectCase, resumeCase } from './cases/connect.ts'
 import { cpuPerSendCase } from './cases/cpu-per-send.ts'
 import { groupCase } from './cases/group.ts'
 import { historyCase } from './cases/history.ts'
 import { idleCase } from './cases/idle.ts'
 import { latencyCase } from './cases/latency.ts'
+import { listsCase } from './cases/lists.ts'
 import { rebuildCase } from './cases/rebuild.ts'
 import { sendCase } from './cases/send.ts'
 import { sendEventStoreDbCase } from './cases/send-eventstoredb.ts'
@@ -34,6 +36,8 @@ const cases: readonly Case[] = [
   groupCase,
   idleCase,
   historyCase,
+  listsCase,
+  commandsCase,
   connectCase,
   resumeCase,
   rebuildCase,

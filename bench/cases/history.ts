@@ -11,9 +11,10 @@ const paths = 2_000
 /** About what a page of 50 weighs. */
 const pageBytes = 18_000
 
-const fixedTextCeiling = (forMs: number): Promise<number> =>
+/** Pages a second of a fixed text of so many bytes. */
+export const pageCeiling = (bytes: number, forMs: number): Promise<number> =>
   withCeiling(async (ceiling, load) => {
-    const { port } = await ceiling.call('page', { bytes: pageBytes })
+    const { port } = await ceiling.call('page', { bytes })
     const url = `http://127.0.0.1:${port}`
     const args = { url, token: 'none', paths: ['/page'], connections, warmUpMs: 1_000, forMs }
     const { acks, seconds } = await load.call('get', args)
@@ -24,7 +25,7 @@ export const historyCase: Case = {
   name: 'history',
   summary: 'pages of 50 out of 100,000 messages, HTTP keep-alive, 32 connections',
   run: async settings => {
-    const ceiling = await fixedTextCeiling(settings.runMs / 2)
+    const ceiling = await pageCeiling(pageBytes, settings.runMs / 2)
     const { stage, seeded } = await openStage(settings, async seed => {
       const [one, other] = (await seed.users(2)) as [SeededUser, SeededUser]
       const conversationId = pairConversation(one, other)
