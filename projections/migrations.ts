@@ -70,6 +70,7 @@ const groups = [
      muted_until text, nickname text, extension text not null, followed_ids text not null, removed_at timestamptz,
      ${position}, primary key (group_id, user_id))`,
   'create index member_by_user on member (user_id, group_id)',
+  'create index member_by_order on member (group_id, joined_at, user_id) where removed_at is null',
   'create index member_by_removed on member (removed_at) where removed_at is not null',
 ]
 
