@@ -11,8 +11,8 @@ const groups = 500
 const members = 5_000
 const connections = 32
 const floor = 1_500
-/** About what a page of 100 groups weighs. */
-const pageBytes = 40_000
+/** About what a page of 50 groups weighs. */
+const pageBytes = 20_000
 
 export const listsCase: Case = {
   name: 'lists',
@@ -30,14 +30,14 @@ export const listsCase: Case = {
       const { token, groupId } = seeded
       const { cursor } = expectOk(await createApi(stage.server.httpUrl)('GET', '/v1/sync', { token }))
       const variants = {
-        'page of 100 of 500 groups': '/v1/groups?limit=100',
+        'page of 50 of 500 groups': '/v1/groups',
         '500 groups since a moment ago': `/v1/groups?since=${encodeURIComponent(cursor)}`,
-        'page of 100 of 5,000 members': `/v1/groups/${groupId}/members?limit=100`,
+        'page of 50 of 5,000 members': `/v1/groups/${groupId}/members`,
       }
       const results = []
       for (const [variant, path] of Object.entries(variants)) {
         const frame = { case: 'lists', variant, unit: 'pages/s', greaterIsBetter: true, floor, ceiling }
-        const ceilingOf = 'a fixed text of 40 kB through Fastify'
+        const ceilingOf = 'a fixed text of 20 kB through Fastify'
         const result = await reported(settings, { ...frame, ceilingOf }, async () => {
           const { warmUpMs, runMs: forMs } = settings
           const args = { url: stage.server.httpUrl, token, paths: [path], connections, warmUpMs, forMs }
