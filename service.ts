@@ -300,6 +300,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     ),
     logger,
     version,
+    socketUrl: realtimeUrl,
     corsOrigins: originsOf(config) ?? [],
     trustProxy: config.TRUST_PROXY,
   })

@@ -1,6 +1,7 @@
 // Owns what the server says of itself to clients: where the socket is, which version, every limit.
 
 import { z } from 'zod'
+import { socketLimits } from '../domain/frames.ts'
 import { limits } from '../domain/limits.ts'
 import { afterMsMax } from './execution.ts'
 import { bodyBytesMax } from './http-errors.ts'
@@ -9,7 +10,7 @@ import { rateLimits } from './rate-limits.ts'
 import { accessTokenSeconds } from './tokens.ts'
 
 /** What is not to be found in domain/limits.ts but meets clients all the same. */
-const edgeLimits = { bodyBytesMax, afterMsMax, accessTokenSeconds } as const
+const edgeLimits = { bodyBytesMax, afterMsMax, accessTokenSeconds, ...socketLimits } as const
 
 const rate = z.object({ burst: z.number(), perMinute: z.number() })
 

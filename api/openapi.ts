@@ -161,4 +161,4 @@ const introduction = `An instant-messaging core in which every action is an even
 
 Every command answers with a \`position\`; any query with \`?after=<position>\` holds at least everything up to it.
 Every POST, PUT, PATCH and DELETE takes an \`Idempotency-Key\`. Errors are \`application/problem+json\` with a \`code\`.
-Unknown fields are refused. Ids are opaque. \`me\` stands for the caller wherever a user id may stand.`
+The socket is described in [/docs/asyncapi.json](/docs/asyncapi.json) (AsyncAPI 3). Unknown fields are refused. Ids are opaque. \`me\` stands for the caller wherever a user id may stand.`

@@ -9,6 +9,7 @@ import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { AdminKeys } from './admin-keys.ts'
+import { asyncApiDocument } from './asyncapi.ts'
 import { internalError, refuse } from './errors.ts'
 import type { Execution } from './execution.ts'
 import { type Readiness, registerHealth } from './health.ts'
@@ -36,6 +37,8 @@ export interface ApiOptions {
   readonly registry: Registry
   readonly logger: Logger
   readonly version: string
+  /** Where sockets are opened, as clients see it; for the documentation, when somebody reads it. */
+  readonly socketUrl: () => string
   /** CORS_ORIGINS: origins whose pages may call; `*` for all, empty for none. */
   readonly corsOrigins: readonly string[] | '*'
   /** TRUST_PROXY: addresses or networks whose X-Forwarded-For is believed; undefined: nobody's. */
@@ -125,6 +128,15 @@ const guardRoutes = (app: FastifyInstance) =>
     if (route.url.startsWith('/v1') && !known) throw new Error(`${route.url} does not say who may call it`)
   })
 
+/** The description of the socket, beside that of HTTP. */
+const registerAsyncApi = (app: FastifyInstance, { operations, version, socketUrl }: ApiOptions) => {
+  let text: string | undefined
+  app.get('/docs/asyncapi.json', { schema: { hide: true }, config: { open: true } }, (_request, reply) => {
+    text ??= JSON.stringify(asyncApiDocument({ operations, version, socketUrl: socketUrl() }))
+    return reply.type('application/json; charset=utf-8').send(text)
+  })
+}
+
 /** Builds the server; the caller listens, and closes it. */
 export const buildApi = (options: ApiOptions): FastifyInstance => {
   const { operations, execution, tokens, adminKeys, corsOrigins, version, logger } = options
@@ -143,6 +155,7 @@ export const buildApi = (options: ApiOptions): FastifyInstance => {
     })
   }
   app.register(swagger, documentationOptions({ operations, version }))
+  registerAsyncApi(app, options)
   app.register(swaggerUi, { routePrefix: '/docs', staticCSP: documentationSecurity })
   app.register(async scope => {
     scope.addHook('onSend', async (_request, reply) => {

@@ -3,7 +3,7 @@
 import { framesBurstMax, framesPerSecondMax, refusedFramesMax } from './protocol.ts'
 
 export class FrameRate {
-  #tokens = framesBurstMax
+  #tokens: number = framesBurstMax
   #atMs: number
   #refused = 0
 

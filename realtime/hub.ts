@@ -1,6 +1,7 @@
 // Owns the live state of this node: which users it follows, their topics and sockets. Takes the log's events in order, reads
 // what the router needs to know, routes, and performs the actions; remembers them in the ring. Never skips or reorders an event.
 
+import type { CloseName } from '../domain/frames.ts'
 import type { ConversationId, Position, SessionId, UserId } from '../domain/ids.ts'
 import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
 import type { Node } from '../eventstore/node.ts'
@@ -8,7 +9,6 @@ import type { RecordedEvent } from '../eventstore/port.ts'
 import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
 import {
-  type CloseName,
   type CursorPrefix,
   groupTopic,
   profileTopic,

@@ -3,7 +3,8 @@
 // called either: it is in the middle of its subscribers then, and a socket that goes away there takes the process with it.
 
 import type { WebSocket } from 'uWebSockets.js'
-import { byeFrame, type CloseName, closes, syncBufferBytes, type Topic } from './protocol.ts'
+import { type CloseName, closes } from '../domain/frames.ts'
+import { byeFrame, syncBufferBytes, type Topic } from './protocol.ts'
 
 /** A device that does not drain in this time is given up. */
 const drainMsMax = 30_000

@@ -1,56 +1,31 @@
 // Owns the words of the socket: frames, close codes, topics and their bounds. No I/O; every text is built here.
 
+import { type CloseName, closes, closesMany, socketLimits } from '../domain/frames.ts'
 import type { ConversationId, GroupId, Position, UserId } from '../domain/ids.ts'
 import type { Collection, OpenCollection } from '../domain/rows.ts'
 
-/** Time and bytes a socket may take before its `hello`. */
-export const helloMsMax = 10_000
-export const helloBytesMax = 4 * 1024
-/** Largest frame a client may send; the same as an HTTP body. */
-export const frameBytesMax = 64 * 1024
-/** Largest piece of a sync. */
-export const pieceBytesMax = 64 * 1024
+/** Their values stand where the documentation can read them. */
+export const {
+  helloMsMax,
+  helloBytesMax,
+  frameBytesMax,
+  pieceBytesMax,
+  framesBurstMax,
+  framesPerSecondMax,
+  pendingPerSocketMax,
+  openGroupsMax,
+  typingSeconds,
+} = socketLimits
+export const idleSecondsMax = socketLimits.heartbeatSeconds
+export const atIntervalMs = socketLimits.atIntervalSeconds * 1_000
 /** Bytes that may wait for a slow device before it is cut. */
 export const socketBufferBytesMax = 1024 * 1024
 /** A sync waits for the device to drain when this much waits. */
 export const syncBufferBytes = 256 * 1024
-/** Seconds without a byte from the device after which it counts as gone; pings go out before. */
-export const idleSecondsMax = 120
-/** A cursor is sent at least this often. */
-export const atIntervalMs = 60_000
-/** Characters of a frame's `id`. */
-export const frameIdCharactersMax = 64
-/** Frames one socket may send: a bucket of so many, refilled at so many a second. */
-export const framesBurstMax = 400
-export const framesPerSecondMax = 100
 /** Refused frames in a row after which the socket is closed. */
 export const refusedFramesMax = 200
-/** Commands of one socket that may be under way. */
-export const pendingPerSocketMax = 256
-/** Groups whose members a socket may watch at once. */
-export const openGroupsMax = 20
 
-/** What a device does after a close. */
-export type Reconnect = 'now' | 'later' | 'refresh' | 'never'
-
-/** Every close code the server sends, with its reason and what the device does then (api.md, close codes). */
-export const closes = {
-  badFrame: { code: 4400, reason: 'frame.invalid', reconnect: 'later' },
-  tokenExpired: { code: 4401, reason: 'token.expired', reconnect: 'refresh' },
-  ended: { code: 4403, reason: 'session.ended', reconnect: 'never' },
-  noHello: { code: 4408, reason: 'hello.timeout', reconnect: 'later' },
-  replaced: { code: 4409, reason: 'socket.replaced', reconnect: 'never' },
-  tooFast: { code: 4429, reason: 'rate.limited', reconnect: 'later' },
-  internal: { code: 4500, reason: 'internal', reconnect: 'later' },
-  draining: { code: 4503, reason: 'server.draining', reconnect: 'later' },
-  behind: { code: 4503, reason: 'server.behind', reconnect: 'later' },
-  busy: { code: 4503, reason: 'server.busy', reconnect: 'later' },
-} as const satisfies Record<string, { code: number; reason: string; reconnect: Reconnect }>
-
-export type CloseName = keyof typeof closes
-
-/** Code of the closes that meet many devices at once: each is told another time to come back. */
-const closesMany = 4503
+/** Seconds in which the devices come back that are all sent away at once. */
 const retryAfterSecondsMin = 1
 const retryAfterSecondsMax = 15
 
@@ -101,9 +76,6 @@ export const removeFrame = (cursor: string, collection: Collection | OpenCollect
 
 export const atFrame = (cursor: string): string => `{"op":"at","cursor":"${cursor}"}`
 export const syncedFrame = (cursor: string): string => `{"op":"synced","cursor":"${cursor}"}`
-
-/** Seconds after which a device stops showing that somebody is typing. */
-export const typingSeconds = 6
 
 export const typingFrame = (conversationId: ConversationId, from: UserId): string =>
   JSON.stringify({ op: 'typing', conversationId, from, expiresInSeconds: typingSeconds })

@@ -3,6 +3,7 @@
 
 import type { WebSocket } from 'uWebSockets.js'
 import { isRejection } from '../domain/decider.ts'
+import type { CloseName } from '../domain/frames.ts'
 import type { ConversationId, GroupId, Position, SessionId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import type { Device, SocketContext, SocketData } from './context.ts'
@@ -11,7 +12,6 @@ import { errorText, type Frame, frameOf, type Hello, helloOf, jsonOf, membersArg
 import type { FollowedUser, LiveSocket } from './hub.ts'
 import { Outbox } from './outbox.ts'
 import {
-  type CloseName,
   framesBurstMax,
   framesPerSecondMax,
   groupTopic,
@@ -43,7 +43,7 @@ const lastReplayUnitsMax = pieceBytesMax
 const isMuch = (frames: readonly string[]): boolean =>
   frames.length > lastReplayFramesMax || frames.reduce((sum, { length }) => sum + length, 0) > lastReplayUnitsMax
 
-const noSuchGroup = (detail: string): string => errorText('group.not-found', 'Group not found', detail, false)
+const noSuchGroup = (detail: string): string => errorText('group.not-found', detail)
 
 export class DeviceSocket implements LiveSocket {
   readonly #out: Outbox<SocketData>
@@ -149,7 +149,7 @@ export class DeviceSocket implements LiveSocket {
     if (!this.#admit(frame)) return
     if (this.#phase === 'live') return this.#onFrame(frame)
     const detail = 'Wait for `synced` before the first command.'
-    this.#replyTo(frame, errorText('sync.under-way', 'Not yet', detail, true))
+    this.#replyTo(frame, errorText('sync.under-way', detail))
   }
 
   /** Writes everything that waits, in one piece. */
@@ -160,7 +160,7 @@ export class DeviceSocket implements LiveSocket {
   }
 
   #bad(detail: string): void {
-    this.#out.send([`{${errorText('frame.invalid', 'Bad frame', detail, false)}}`])
+    this.#out.send([`{${errorText('frame.invalid', detail)}}`])
     this.end('badFrame')
   }
 
@@ -171,7 +171,7 @@ export class DeviceSocket implements LiveSocket {
     if (outcome === 'cut') this.end('tooFast')
     if (outcome === 'refused') {
       const detail = `At most ${framesPerSecondMax} frames a second. Wait a moment.`
-      this.#replyTo(frame, errorText('rate.limited', 'Too fast', detail, true))
+      this.#replyTo(frame, errorText('rate.limited', detail))
     }
     return outcome === 'taken'
   }
@@ -186,7 +186,7 @@ export class DeviceSocket implements LiveSocket {
   #onFrame(frame: Frame) {
     switch (frame.op) {
       case 'hello':
-        return this.#replyTo(frame, errorText('frame.invalid', 'Already greeted', 'Send hello once, first.', false))
+        return this.#replyTo(frame, errorText('frame.invalid', 'Send hello once, first.'))
       case 'typing':
         return this.#onTyping(frame)
       case 'open':
@@ -204,7 +204,7 @@ export class DeviceSocket implements LiveSocket {
   #work(frame: Frame, work: () => Promise<string | undefined>) {
     if (this.#pending >= pendingPerSocketMax) {
       const detail = 'Wait for replies before sending more.'
-      return this.#replyTo(frame, errorText('overloaded', 'Too much at once', detail, true))
+      return this.#replyTo(frame, errorText('overloaded', detail))
     }
     this.#pending++
     work().then(
@@ -216,7 +216,7 @@ export class DeviceSocket implements LiveSocket {
       error => {
         this.#pending--
         this.#context.onError(error, `frame ${frame.op}`)
-        this.#replyTo(frame, errorText('internal', 'Internal error', 'Try again; it was logged.', true))
+        this.#replyTo(frame, errorText('internal', 'Something went wrong on the server. It has been logged.'))
         this.#leaveWhenDone()
       },
     )
@@ -236,7 +236,7 @@ export class DeviceSocket implements LiveSocket {
     const args = membersArgsOf(frame.args)
     if (args === undefined) {
       const detail = 'args: {collection: "members", groupId}.'
-      return this.#replyTo(frame, errorText('request.invalid', 'Invalid request', detail, false))
+      return this.#replyTo(frame, errorText('request.invalid', detail))
     }
     const groupId = args.groupId as GroupId
     if (frame.op === 'open') return this.#work(frame, () => this.#openMembers(groupId))
@@ -251,19 +251,19 @@ export class DeviceSocket implements LiveSocket {
       return noSuchGroup('There is no such group for you. Check the id, or whether you are still a member.')
     }
     if (!(await hub.whenRouted(found.position, catchUpMsMax))) {
-      return errorText('behind', 'Behind', 'This server is behind the event log. Try again in a moment.', true)
+      return errorText('projection.behind', 'This server is behind the event log. Try again in a moment.')
     }
     for (const piece of pieces({ collection: 'members', items: found.items, removed: [] })) {
       if (!(await this.#sendAndDrain([piece]))) return undefined
     }
     // From here to the reply is one turn: nothing is routed in between.
     if (!hub.ring.coversAfter(found.position)) {
-      return errorText('behind', 'Behind', 'Too much changed meanwhile. Open the group again.', true)
+      return errorText('projection.behind', 'Too much changed meanwhile. Open the group again.')
     }
     // Still a member now? The topic of the group says so in log order.
     if (this.#user?.topics.has(groupTopic(groupId)) !== true) return noSuchGroup('You are no longer a member.')
     if (this.#opened.size >= openGroupsMax && !this.#opened.has(groupId)) {
-      return errorText('open.limit', 'Too many open', `Close one of the ${openGroupsMax} open groups.`, false)
+      return errorText('open.limit', `Close one of the ${openGroupsMax} open groups.`)
     }
     const topic = membersTopic(groupId)
     const later = hub.ring.entriesFrom(found.position, [topic]).flatMap(({ actions }) => actions)

@@ -140,6 +140,7 @@ export const build = (
     registry: new Registry(),
     logger,
     version: '1.2.3',
+    socketUrl: () => 'ws://127.0.0.1:8081/v1/realtime',
     corsOrigins: options.corsOrigins ?? [],
     trustProxy: options.trustProxy,
   })

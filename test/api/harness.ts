@@ -179,6 +179,7 @@ export const startHarness = async (): Promise<Harness> => {
     registry: new Registry(),
     logger,
     version: '0.0.0',
+    socketUrl: () => 'ws://127.0.0.1:8081/v1/realtime',
     corsOrigins: [],
   })
 

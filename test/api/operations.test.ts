@@ -33,6 +33,7 @@ beforeAll(async () => {
     registry: new Registry(),
     logger: pino({ level: 'silent' }),
     version: '1.2.3',
+    socketUrl: () => 'ws://127.0.0.1:8081/v1/realtime',
     corsOrigins: [],
   })
   await app.ready()

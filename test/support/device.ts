@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { uuidV7Bytes } from '../../domain/ids.ts'
 import { openRawSocket, type RawSocket, type SocketClosed } from './raw-socket.ts'
 import { Replica, type Row, type ServerFrame } from './replica.ts'
+import { wrongIn } from './server-frames.ts'
 
 const waitMsMax = 15_000
 /** A device listens as long as its socket lives; this only bounds one wait of the helper below it. */
@@ -186,7 +187,7 @@ class TestDevice implements Device {
     this.#onFrame = options.onFrame
     this.state = new Replica({ userId: '' })
     void socket.closed.then(closed => {
-      this.#closed = closed
+      this.#closed ??= closed
       for (const { reject } of this.#pending.values()) reject(new DeviceClosed(closed))
       this.#pending.clear()
       for (const listener of [...this.#listeners]) listener()
@@ -226,6 +227,9 @@ class TestDevice implements Device {
     const read = async () => {
       for (;;) {
         const frame = (await this.#socket.next(listenMsMax)) as ServerFrame
+        const wrong = wrongIn(frame)
+        // Whoever waits on this device is told by its end.
+        if (wrong !== undefined) return this.#giveUp(wrong)
         if (frame.re !== undefined) this.#onReply(frame, replica)
         else this.#take(frame)
         this.#onFrame?.(frame)
@@ -234,6 +238,13 @@ class TestDevice implements Device {
     }
     // Ends by the closing of the socket, which `closed` tells.
     read().catch(() => {})
+  }
+
+  #giveUp(reason: string): void {
+    this.#closed = { code: 0, reason }
+    for (const { reject } of this.#pending.values()) reject(new DeviceClosed(this.#closed))
+    this.#pending.clear()
+    this.#socket.destroy()
   }
 
   #onReply(frame: ServerFrame, replica: Replica | undefined): void {

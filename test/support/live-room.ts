@@ -3,6 +3,7 @@
 
 import { account } from '../../domain/account/account.ts'
 import type { DomainEvent } from '../../domain/decider.ts'
+import type { CloseName } from '../../domain/frames.ts'
 import { group } from '../../domain/group/group.ts'
 import { type ConversationId, type Position, streamOf, type UserId } from '../../domain/ids.ts'
 import { inbox } from '../../domain/inbox/inbox.ts'
@@ -10,7 +11,6 @@ import { session } from '../../domain/session/session.ts'
 import type { Node } from '../../eventstore/node.ts'
 import { positionBeforeAll, type ReadOptions, type RecordedEvent } from '../../eventstore/port.ts'
 import { createHub, type FollowedUser, type Hub, initialTopics, type LiveSocket } from '../../realtime/hub.ts'
-import type { CloseName } from '../../realtime/protocol.ts'
 import { prefix } from './routing.ts'
 import { type HandClock, handClock } from './test-node.ts'
 
