@@ -8,14 +8,7 @@ import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
 import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
-import {
-  type CursorPrefix,
-  groupTopic,
-  profileTopic,
-  putFrame,
-  type Topic,
-  userTopic,
-} from './protocol.ts'
+import { type CursorPrefix, groupTopic, profileTopic, putFrame, type Topic, userTopic } from './protocol.ts'
 import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
 import { needsOf, route } from './router.ts'
 import { chosen, hasRoomFor, hearsOfRecall, lastSeqAfter } from './standing.ts'

@@ -191,7 +191,7 @@ describe('a command', () => {
       throw new Error('broken')
     }
     socket.sendJson({ op: 'a', id: '1', args: {} })
-    expect(await socket.next()).toMatchObject({ re: '1', error: { code: 'internal', retryable: true } })
+    expect(await socket.next()).toMatchObject({ re: '1', error: { code: 'internal', retryable: false } })
     expect(server.errors.splice(0)).toMatchObject([{ message: 'broken' }])
   })
 

@@ -1,9 +1,10 @@
 // Many devices at once: only so many snapshots are read and held, the others wait in line, and who waits in vain is told so.
 
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { syncDocument } from '../../realtime/sync.ts'
 import { createSyncTurns, type SyncTurn, syncWaitMsMax } from '../../realtime/sync-turns.ts'
 import { hello, type LiveServer, openLiveServer } from '../support/live-server.ts'
-import { ann, bob, cid } from '../support/routing.ts'
+import { ann, bob, cid, prefix } from '../support/routing.ts'
 import { turns as someTurns, whenTrue } from '../support/test-node.ts'
 
 const taken = async (turn: Promise<SyncTurn | undefined>): Promise<SyncTurn> => {
@@ -83,6 +84,14 @@ describe('turns to sync', () => {
     ;(await taken(next.turn)).leave()
     expect([turns.refused, turns.waiting, turns.reading]).toEqual([0, 0, 0])
   })
+})
+
+test('the sync as a document takes its turn as a device does, and says when there is none', async () => {
+  const readSnapshot = async () => {
+    throw new Error('nothing is read')
+  }
+  const syncing = { readSnapshot, cursorPrefix: prefix, reached: async () => true, syncTurns: createSyncTurns(0, 1, 0) }
+  await expect(syncDocument(syncing, ann, undefined)).rejects.toMatchObject({ code: 'overloaded' })
 })
 
 describe('a storm of devices', () => {

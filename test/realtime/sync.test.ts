@@ -158,13 +158,6 @@ describe('a snapshot', () => {
     })
     expect(syncTurns.reading).toBe(0)
   })
-
-  test('as a document waits for its turn as a device does, and says when there is none', async () => {
-    const [readSnapshot, reached] = [readOf(false), async () => true]
-    const syncTurns = createSyncTurns(0, 1, 0)
-    const document = syncDocument({ readSnapshot, cursorPrefix: prefix, reached, syncTurns }, ann, undefined)
-    await expect(document).rejects.toMatchObject({ code: 'overloaded' })
-  })
 })
 
 describe('the topics of a user at an earlier place', () => {
