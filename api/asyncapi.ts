@@ -49,13 +49,19 @@ const rowSources: Readonly<Record<Held, string | z.ZodObject>> = {
   members: 'listMembers',
 }
 
-/** The schema of the rows of a collection. */
+/** The reply of an operation. */
+const replyOf = (operations: readonly Operation[], id: string): z.ZodObject => {
+  const found = operations.find(operation => operation.id === id)?.reply
+  if (!(found instanceof z.ZodObject)) throw new Error(`there is no operation ${id} that answers with fields`)
+  return found
+}
+
+/** The schema of the rows of a collection. Among the users is oneself, with the private fields. */
 export const rowSchemaOf = (operations: readonly Operation[], collection: Held): z.ZodObject => {
   const source = rowSources[collection]
   if (typeof source !== 'string') return source
-  const { reply: answered } = operations.find(({ id }) => id === source) ?? {}
-  if (!(answered instanceof z.ZodObject)) throw new Error(`there is no list of ${collection}`)
-  return (answered.shape.items as z.ZodArray<z.ZodObject>).element
+  const { element } = replyOf(operations, source).shape.items as z.ZodArray<z.ZodObject>
+  return collection === 'users' ? replyOf(operations, 'getOwnUser').partial().extend(element.shape) : element
 }
 
 const cursor = `q7f3k2m9x1c5v8b4.1.${example.position}`
