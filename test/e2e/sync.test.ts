@@ -135,7 +135,10 @@ describe('a hello', () => {
     await whenReadable(service.api, ada.token, ada.session.position)
     const { socket, hello, rows } = await greeting(ada.token, cursorOf())
     expect(hello.ok).toMatchObject({ reset: true })
-    expect(rows).toMatchObject([{ op: 'rows', collection: 'sessions', items: [{ deviceId: 'device-1' }] }])
+    expect(rows).toMatchObject([
+      { op: 'rows', collection: 'users', items: [{ userId: ada.userId }] },
+      { op: 'rows', collection: 'sessions', items: [{ deviceId: 'device-1' }] },
+    ])
     socket.close()
   })
 })
