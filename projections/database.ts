@@ -36,6 +36,8 @@ export interface Transaction extends Queryable {
 export interface Session extends Queryable {
   /** Commits when `work` resolves, rolls back when it throws. Read committed. */
   transaction<Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result>
+  /** Resolves when the connection is gone: its locks are, and on PGlite so may be what was committed last. */
+  readonly lost: Promise<void>
   release(): Promise<void>
 }
 

@@ -48,6 +48,10 @@ export interface PGliteConnection {
   readonly copy: (table: string, columns: readonly string[], rows: Iterable<string>) => Promise<void>
   /** Requests sent and not answered. */
   readonly waiting: () => number
+  /** Resolves when it is gone without having been closed. */
+  readonly lost: Promise<void>
+  /** What everything fails with once it is gone. */
+  readonly away: () => Error | undefined
   readonly close: () => Promise<void>
 }
 
@@ -174,6 +178,10 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
   let takers: { take: ReplyTaker; fail: (error: Error) => void }[] = []
   let away: Error | undefined
   let closed: (() => void) | undefined
+  let tellLost = () => {}
+  const lost = new Promise<void>(resolve => {
+    tellLost = resolve
+  })
   const send = (request: Uint8Array, take: ReplyTaker, fail: (error: Error) => void) => {
     if (away !== undefined) return fail(away)
     takers.push({ take, fail })
@@ -183,7 +191,10 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
   const lose = (error: Error) => {
     if (away !== undefined) return
     away = new DatabaseAway(`the embedded database is gone: ${error.message}`)
-    if (closed === undefined) logger.error({ error: error.message }, 'the embedded database is gone')
+    if (closed === undefined) {
+      logger.error({ error: error.message }, 'the embedded database is gone: starting it again')
+      tellLost()
+    }
     const waiting = takers
     takers = []
     for (const { fail } of waiting) fail(away)
@@ -221,5 +232,5 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
     }
     await worker.terminate()
   }
-  return { client, copy, waiting: () => takers.length, close }
+  return { client, copy, waiting: () => takers.length, lost, away: () => away, close }
 }

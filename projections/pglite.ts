@@ -10,6 +10,7 @@ import type { Logger } from 'pino'
 import { isRunning, ownerOf, type ProcessOwner } from '../eventstore/process-owner.ts'
 import { type Database, DatabaseBusy, type Transaction } from './database.ts'
 import { connectPGlite, makePGlite, type PGliteConnection } from './pglite-connection.ts'
+import { type OpenedPGlite, restarting } from './pglite-restart.ts'
 import { runStatement, waitingQueriesMax } from './postgres.ts'
 import type { Schema } from './schema.ts'
 
@@ -155,12 +156,22 @@ const createTurns = (sent: () => number): Turns => {
   }
 }
 
+/** Whatever the driver makes of a connection that is gone: it is away. */
+const asked = async <Answer>(connection: PGliteConnection, answer: Promise<Answer>): Promise<Answer> => {
+  try {
+    return await answer
+  } catch (error) {
+    throw connection.away() ?? error
+  }
+}
+
 const kyselyOver = (connection: PGliteConnection, turns: Turns): Kysely<Schema> => {
   const pool: PostgresPool = {
     connect: async () => {
       const leave = await turns.transaction()
       return {
-        query: (sql: string, parameters: readonly unknown[]) => connection.client.query(sql, [...parameters]),
+        query: (sql: string, parameters: readonly unknown[]) =>
+          asked(connection, connection.client.query(sql, [...parameters])),
         release: leave,
       } as unknown as PostgresPoolClient
     },
@@ -169,22 +180,23 @@ const kyselyOver = (connection: PGliteConnection, turns: Turns): Kysely<Schema> 
   return new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
 }
 
-const databaseOver = (connection: PGliteConnection, folder: ReadModelFolder): Database => {
+/** Lives as long as its worker thread does. */
+const databaseOver = (connection: PGliteConnection): Database => {
   const { client } = connection
   const turns = createTurns(connection.waiting)
   const inside: Transaction = {
-    query: (statement, parameters) => runStatement(client, statement, parameters),
+    query: (statement, parameters) => asked(connection, runStatement(client, statement, parameters)),
     execute: async sql => {
-      await client.query(sql)
+      await asked(connection, client.query(sql))
     },
     copy: (table, columns, rows) => connection.copy(table, columns, rows),
   }
   const transaction = async <Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result> => {
     const leave = await turns.transaction()
     try {
-      await client.query('begin')
+      await inside.execute('begin')
       const result = await work(inside)
-      await client.query('commit')
+      await inside.execute('commit')
       return result
     } catch (error) {
       await client.query('rollback').catch(() => {})
@@ -194,52 +206,63 @@ const databaseOver = (connection: PGliteConnection, folder: ReadModelFolder): Da
     }
   }
   const query: Database['query'] = (statement, parameters) =>
-    turns.query(() => runStatement(client, statement, parameters))
+    turns.query(() => asked(connection, runStatement(client, statement, parameters)))
   let closing: Promise<void> | undefined
   return {
     kind: 'pglite',
     kysely: kyselyOver(connection, turns),
     query,
     transaction,
-    session: async () => ({ query, transaction, release: async () => {} }),
+    session: async () => ({ query, transaction, lost: connection.lost, release: async () => {} }),
     close: () => {
-      closing ??= turns
-        .transaction()
-        .then(() => connection.close())
-        .finally(folder.release)
+      closing ??= turns.transaction().then(() => connection.close())
       return closing
     },
   }
 }
 
-const openFolder = async (folder: ReadModelFolder, { logger, prepare }: PGliteOptions): Promise<Database> => {
+const openFolder = async (folder: ReadModelFolder, { logger, prepare }: PGliteOptions): Promise<OpenedPGlite> => {
   if (!folder.isMade()) {
     await makePGlite(folder.files)
     folder.markMade()
   }
   const connection = await connectPGlite(folder.files, logger)
-  const database = databaseOver(connection, folder)
+  const database = databaseOver(connection)
   try {
     await prepare(database)
-    return database
+    return { database, lost: connection.lost }
   } catch (error) {
     await connection.close()
     throw error
   }
 }
 
-/** Opens the embedded read models, or makes them anew when they cannot be trusted. */
+/** Opens what lies in the folder, or makes it anew when it cannot be trusted. */
+const openOrMake = async (folder: ReadModelFolder, options: PGliteOptions): Promise<OpenedPGlite> => {
+  if (folder.isMade()) {
+    try {
+      return await openFolder(folder, options)
+    } catch (error) {
+      folder.discard(`they do not open: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+  return await openFolder(folder, options)
+}
+
+/** Opens the embedded read models, or makes them anew when they cannot be trusted; starts them again when they crash. */
 export const openPGlite = async (options: PGliteOptions): Promise<Database> => {
   const folder = takeReadModelFolder(options.dataDir, options.logger)
   try {
-    if (folder.isMade()) {
-      try {
-        return await openFolder(folder, options)
-      } catch (error) {
-        folder.discard(`they do not open: ${error instanceof Error ? error.message : String(error)}`)
-      }
+    const reopen = (isSuspect: boolean): Promise<OpenedPGlite> => {
+      if (isSuspect) folder.discard('their thread ended soon after it was started again')
+      return openOrMake(folder, options)
     }
-    return await openFolder(folder, options)
+    return restarting({
+      first: await openOrMake(folder, options),
+      reopen,
+      release: folder.release,
+      logger: options.logger,
+    })
   } catch (error) {
     folder.release()
     throw error

@@ -139,20 +139,21 @@ const inTransaction = async <Result>(
 }
 
 const sessionOn = (client: pg.Client): Session => {
-  let lost: Error | undefined
+  let failure: Error | undefined
   client.on('error', error => {
-    lost = error
+    failure = error
   })
   const whileAlive = (): pg.Client => {
-    if (lost !== undefined) throw lost
+    if (failure !== undefined) throw failure
     return client
   }
   return {
     query: async (statement, parameters) => runStatement(whileAlive(), statement, parameters),
     transaction: async work =>
       inTransaction(whileAlive(), work, error => {
-        lost = error
+        failure = error
       }),
+    lost: new Promise(resolve => client.once('end', resolve)),
     release: () => client.end(),
   }
 }

@@ -4,7 +4,7 @@
 
 import type { Logger } from 'pino'
 import type { Instant, Position } from '../domain/ids.ts'
-import type { EventStore, RecordedEvent } from '../eventstore/port.ts'
+import { type EventStore, positionBeforeAll, type RecordedEvent } from '../eventstore/port.ts'
 import {
   advanceCheckpoint,
   doubtAbout,
@@ -186,6 +186,12 @@ class FoldingRunner implements Runner {
     this.#feed?.stop()
     const feed = startFeed(store, position)
     this.#feed = feed
+    void session.lost.then(() => {
+      if (this.#feed !== feed) return
+      // What was committed last may be lost as well: nobody may rely on it until it was looked at again.
+      this.#watch.advance(positionBeforeAll)
+      feed.stop()
+    })
     this.#watch.advance(position)
     this.isWorking = true
     logger.info({ position }, 'read models are being kept current')
