@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { limits } from './domain/limits.ts'
 
 export const roles = ['api', 'realtime', 'projections'] as const
 export type Role = (typeof roles)[number]
@@ -62,6 +63,13 @@ export const configSchema = z.object({
     .default('many')
     .describe('Which devices of one user may be signed in at once.'),
   USER_NAME_SIGN_UP: onOff.default('on').describe('Whether an account may be made by user name and password alone.'),
+  FRIENDS_MAX: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(limits.friendsMax)
+    .describe('How many friends one user may have.'),
   SMTP_URL: text
     .optional()
     .describe(

@@ -193,6 +193,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
       settings: {
         devicePolicy: config.DEVICE_POLICY,
         userNameSignUp: config.USER_NAME_SIGN_UP === 'on',
+        friendsMax: config.FRIENDS_MAX,
         version,
         socketUrl: realtimeUrl,
       },

@@ -6,6 +6,7 @@ import type { Node } from '../eventstore/node.ts'
 import type { Database } from '../projections/database.ts'
 import type { CodeDelivery } from './codes/delivery.ts'
 import type { Refusal } from './errors.ts'
+import type { FriendRoom } from './friend-room.ts'
 import type { Keys } from './keys.ts'
 import type { Passwords } from './passwords.ts'
 import type { RateLimits } from './rate-limits.ts'
@@ -17,6 +18,8 @@ export interface ApiSettings {
   readonly devicePolicy: DevicePolicy
   /** USER_NAME_SIGN_UP: whether an account may be made by user name and password alone. */
   readonly userNameSignUp: boolean
+  /** FRIENDS_MAX: friends of one user (R6). */
+  readonly friendsMax: number
   readonly version: string
   /** Where sockets are opened, as clients see it. Asked at each request: the port may be known late. */
   readonly socketUrl: () => string
@@ -30,6 +33,7 @@ export interface OperationDependencies {
   readonly passwords: Passwords
   readonly codes: CodeDelivery
   readonly rateLimits: RateLimits
+  readonly friendRoom: FriendRoom
   /** Whether the read models passed the position within the time. */
   readonly passed: (position: Position, timeoutMs: number) => Promise<boolean>
   readonly settings: ApiSettings

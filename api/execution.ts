@@ -5,6 +5,7 @@ import type { Position } from '../domain/ids.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { internalError, type Refusal, refusalOfError, refuse } from './errors.ts'
 import { positionPattern } from './fields.ts'
+import { createFriendRoom } from './friend-room.ts'
 import type { Call, Operation } from './operation.ts'
 import { networkOf } from './rate-limits.ts'
 
@@ -24,7 +25,7 @@ export interface Execution {
 }
 
 export interface ExecutionDependencies {
-  readonly operationDependencies: Omit<OperationDependencies, 'passed'>
+  readonly operationDependencies: Omit<OperationDependencies, 'passed' | 'friendRoom'>
   /** Whether the read models passed the position within the time. */
   readonly passed: (position: Position, timeoutMs: number) => Promise<boolean>
   /** Tells of a bug; must not throw. */
@@ -57,7 +58,8 @@ const callerText = (call: Call): string => {
 /** Builds what runs operations in this process. */
 export const createExecution = (dependencies: ExecutionDependencies): Execution => {
   const { passed, onError } = dependencies
-  const operationDependencies: OperationDependencies = { ...dependencies.operationDependencies, passed }
+  const friendRoom = createFriendRoom(dependencies.operationDependencies.database, passed)
+  const operationDependencies: OperationDependencies = { ...dependencies.operationDependencies, passed, friendRoom }
   const { rateLimits } = operationDependencies
   const { fingerprint } = operationDependencies.keys
 

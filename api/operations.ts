@@ -5,6 +5,8 @@ import { adminAuditOperations } from './admin-audit.ts'
 import { adminGroupOperations } from './admin-groups.ts'
 import { blocklistOperations } from './blocklist.ts'
 import { conversationOperations } from './conversations.ts'
+import { friendRequestOperations } from './friend-requests.ts'
+import { friendOperations } from './friends.ts'
 import { groupSettingOperations } from './group-settings.ts'
 import { groupOperations } from './groups.ts'
 import { infoOperations } from './info.ts'
@@ -23,6 +25,8 @@ export const operations: readonly Operation[] = [
   ...accountOperations,
   ...sessionOperations,
   ...userOperations,
+  ...friendRequestOperations,
+  ...friendOperations,
   ...blocklistOperations,
   ...groupOperations,
   ...groupSettingOperations,

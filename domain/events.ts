@@ -8,6 +8,7 @@ import type { CodeEvent } from './code/events.ts'
 import type { ConversationEvent } from './conversation/events.ts'
 import type { DomainEvent } from './decider.ts'
 import type { FollowerEvent } from './follower/events.ts'
+import type { FriendshipEvent } from './friendship/events.ts'
 import type { GroupEvent } from './group/events.ts'
 import type { IdentityEvent } from './identity/events.ts'
 import type { InboxEvent } from './inbox/events.ts'
@@ -22,6 +23,7 @@ export type LedgerEvent =
   | CodeEvent
   | SessionEvent
   | BlocklistEvent
+  | FriendshipEvent
   | GroupEvent
   | MemberEvent
   | ConversationEvent
@@ -60,6 +62,14 @@ export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = 
   SessionClosed: plain,
   UserBlocked: plain,
   UserUnblocked: plain,
+  FriendRequested: { secret: [], personal: ['messages'] },
+  FriendRequestRepeated: { secret: [], personal: ['messages'] },
+  FriendsMade: { secret: [], personal: ['message', 'fromNote', 'toNote'] },
+  FriendRequestRejected: { secret: [], personal: ['reason'] },
+  FriendRequestWithdrawn: plain,
+  FriendRequestExpired: plain,
+  FriendDeleted: plain,
+  FriendNoted: { secret: [], personal: ['remark', 'extension'] },
   GroupCreated: plain,
   MembersAdded: plain,
   MembersRemoved: plain,

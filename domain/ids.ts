@@ -95,6 +95,9 @@ export const streamOf = {
   code: (hmac: string) => `code-${hmac}`,
   session: (userId: UserId) => `session-${userId}`,
   blocklist: (userId: UserId) => `blocklist-${userId}`,
+  /** Of two people, the same from both sides; `~` stands in no user id. */
+  friendship: (one: UserId, other: UserId) =>
+    one < other ? `friendship-${one}~${other}` : `friendship-${other}~${one}`,
   group: (groupId: GroupId) => `group-${groupId}`,
   member: (groupId: GroupId, userId: UserId) => `member-${groupId}~${userId}`,
   conversation: (conversationId: ConversationId) => `conversation-${conversationId}`,

@@ -27,6 +27,14 @@ export const limits = {
   sessionsMax: 10,
   /** Block list (R10). */
   blockedUsersMax: 3_000,
+  /** Friends (R6, R9); FRIENDS_MAX may say another number of them. */
+  friendsMax: 3_000,
+  friendRequestLifeSeconds: 7 * 86_400,
+  friendRequestMessagesMax: 10,
+  friendRequestMessageCharactersMax: 255,
+  friendRejectionReasonCharactersMax: 200,
+  friendRemarkCharactersMax: 64,
+  friendExtensionCharactersMax: 1_024,
   /** Groups (R14, R15, R25). */
   groupMembersMin: 2,
   groupMembersDefault: 200,

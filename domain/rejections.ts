@@ -18,6 +18,15 @@ export const rejectionCodes = [
   // block list
   'block.self',
   'block.limit',
+  // friends
+  'friend.self',
+  'friend.refused',
+  'friend.group-forbids',
+  'friend.limit',
+  'friend.peer-limit',
+  'friend.not-found',
+  'friend.request-not-found',
+  'friend.request-ended',
   // groups
   'group.not-found',
   'group.dissolved',

@@ -9,6 +9,8 @@ export const collections = [
   'users',
   'conversations',
   'messages',
+  'friends',
+  'friendRequests',
   'blocklist',
   'groups',
   'notifications',

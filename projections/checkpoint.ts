@@ -37,6 +37,8 @@ const allTables: readonly TableName[] = [
   'account',
   'session',
   'blocklist',
+  'friend',
+  'friend_request',
   'conversation',
   'message',
   'inbox',

@@ -74,6 +74,22 @@ const groups = [
   'create index member_by_removed on member (removed_at) where removed_at is not null',
 ]
 
+const friends = [
+  `create table friend (
+     user_id ${id}, friend_id ${id}, since timestamptz not null, remark text, extension text, starred boolean not null,
+     removed_at timestamptz, ${position}, primary key (user_id, friend_id))`,
+  'create index friend_by_change on friend (user_id, position)',
+  'create index friend_by_removed on friend (removed_at) where removed_at is not null',
+  `create table friend_request (
+     user_id ${id}, peer_id ${id}, direction text not null, request_id ${id} not null, messages text not null, source text,
+     state text not null, reason text, at timestamptz not null, asked_position char(16) collate "C" not null,
+     expires_at timestamptz not null, ended_at timestamptz, ${position}, primary key (user_id, peer_id))`,
+  'create index friend_request_by_order on friend_request (user_id, asked_position)',
+  'create index friend_request_by_change on friend_request (user_id, position)',
+  "create index friend_request_by_expiry on friend_request (expires_at) where state = 'pending' and direction = 'outgoing'",
+  'create index friend_request_by_ended on friend_request (ended_at) where ended_at is not null',
+]
+
 const notifications = [
   `create table notification (
      user_id ${id}, notification_id ${id}, kind text not null, by_id ${id} not null, group_id ${id}, message text,
@@ -95,7 +111,8 @@ const checkpoint = [
 /** By name, in order of the names. */
 const migrations: Readonly<Record<string, Migration>> = {
   '0001-read-models': {
-    up: database => run(database, [...checkpoint, ...accounts, ...conversations, ...groups, ...notifications]),
+    up: database =>
+      run(database, [...checkpoint, ...accounts, ...conversations, ...groups, ...friends, ...notifications]),
   },
 }
 

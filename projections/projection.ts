@@ -10,6 +10,7 @@ export type ProjectionName =
   | 'account'
   | 'session'
   | 'blocklist'
+  | 'friendship'
   | 'group'
   | 'member'
   | 'notification'

@@ -7,6 +7,7 @@ import { batchOf } from './batch.ts'
 import { blocklistProjection } from './blocklist.ts'
 import { conversationProjection } from './conversation.ts'
 import type { Transaction } from './database.ts'
+import { friendshipProjection } from './friendship.ts'
 import { groupProjection } from './group.ts'
 import { inboxProjection } from './inbox.ts'
 import { memberProjection } from './member.ts'
@@ -20,6 +21,7 @@ export const projections: readonly Projection[] = [
   accountProjection,
   sessionProjection,
   blocklistProjection,
+  friendshipProjection,
   groupProjection,
   memberProjection,
   notificationProjection,

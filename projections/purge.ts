@@ -24,6 +24,8 @@ interface Purged {
 const purgedTables: Readonly<Partial<Record<TableName, Purged>>> = {
   session: { key: ['session_id'], since: 'removed_at' },
   blocklist: { key: ['user_id', 'blocked_id'], since: 'removed_at' },
+  friend: { key: ['user_id', 'friend_id'], since: 'removed_at' },
+  friend_request: { key: ['user_id', 'peer_id'], since: 'ended_at' },
   member: { key: ['group_id', 'user_id'], since: 'removed_at' },
   notification: { key: ['user_id', 'notification_id'], since: 'ended_at' },
 }

@@ -3,6 +3,7 @@
 // changed the row. No table here may hold anything the log does not.
 
 import type { FriendPolicy, Gender } from '../domain/account/profile.ts'
+import type { FriendRequestState, RequestDirection } from '../domain/friendship/row.ts'
 import type {
   AutoApprove,
   EditMode,
@@ -74,6 +75,37 @@ export interface BlocklistTable {
   blocked_id: UserId
   blocked_at: Instant
   removed_at: Instant | null
+  position: Position
+}
+
+export interface FriendTable {
+  user_id: UserId
+  friend_id: UserId
+  since: Instant
+  remark: string | null
+  extension: string | null
+  starred: boolean
+  removed_at: Instant | null
+  position: Position
+}
+
+/** The latest request between a user and another, as the user sees it. */
+export interface FriendRequestTable {
+  user_id: UserId
+  peer_id: UserId
+  direction: RequestDirection
+  request_id: string
+  /** JSON. */
+  messages: string
+  /** JSON. */
+  source: string | null
+  state: FriendRequestState
+  reason: string | null
+  at: Instant
+  /** Where it was last asked. */
+  asked_position: Position
+  expires_at: Instant
+  ended_at: Instant | null
   position: Position
 }
 
@@ -224,6 +256,8 @@ export interface Schema {
   account: AccountTable
   session: SessionTable
   blocklist: BlocklistTable
+  friend: FriendTable
+  friend_request: FriendRequestTable
   conversation: ConversationTable
   message: MessageTable
   inbox: InboxTable

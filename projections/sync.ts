@@ -9,9 +9,18 @@ import { positionBeforeAll } from '../eventstore/port.ts'
 import { ownUserRowFrom, type PublicAccount, publicColumns, userRowFrom } from './account.ts'
 import { blocklistRowFrom } from './blocklist.ts'
 import { type Queryable, type Statement, statement } from './database.ts'
+import { friendRequestRowFrom, friendRowFrom } from './friendship.ts'
 import { groupRowFrom, type MemberGroupRow, memberGroupColumns } from './group.ts'
 import { notificationRowFrom, readMarksFrom } from './notification.ts'
-import type { AccountTable, BlocklistTable, NotificationTable, ReadMarkTable, SessionTable } from './schema.ts'
+import type {
+  AccountTable,
+  BlocklistTable,
+  FriendRequestTable,
+  FriendTable,
+  NotificationTable,
+  ReadMarkTable,
+  SessionTable,
+} from './schema.ts'
 import { sessionRowFrom } from './session.ts'
 import { lookUp } from './table.ts'
 import {
@@ -29,6 +38,9 @@ export const syncConversationsMax = 100
 export const syncPeersMax = 10_000
 /** System notifications in a whole sync, the newest ones. */
 export const syncNotificationsMax = 1_000
+
+/** Friend requests in a whole sync, the newest ones. */
+export const syncFriendRequestsMax = 1_000
 
 /** Rows of one collection: JSON texts of what is there, ids of what is gone. */
 export interface SyncRows {
@@ -70,6 +82,9 @@ interface SyncResult {
   readonly roaming: string | null
   readonly users: string | null
   readonly own_user: string | null
+  readonly gone_users: string | null
+  readonly friends: string | null
+  readonly friend_requests: string | null
   readonly blocklist: string | null
   readonly groups: string | null
   readonly notifications: string | null
@@ -103,7 +118,10 @@ const jsonOf = (rows: string, order = ''): string => `(select json_agg(t${order}
 
 const ifSince = (since: boolean, condition: string): string => (since ? `and (${condition})` : '')
 
-/** The user's conversations, those in the list (that changed), and the messages of the most recent of these. */
+/**
+ * The user's conversations, those in the list (that changed), the messages of the most recent of these, and whose profiles the
+ * user holds: friends, and those whom the user has written with.
+ */
 const viewsOf = (since: boolean): string =>
   `with views as materialized (
        select ${viewColumns}, i.user_id, i.peer_id, i.group_id, i.from_seq, i.to_seq, i.earlier_to_seq,
@@ -117,6 +135,14 @@ const viewsOf = (since: boolean): string =>
        select i.visible_at, i.conversation_id, n.* from (
          select * from listed order by visible_at desc, conversation_id limit ${syncConversationsMax}) i
        cross join lateral (${since ? changedMessages : wholeMessages}) n
+     ), known as materialized (
+       select k.id, max(k.position) as position, bool_or(k.is_here) as is_here, max(k.seen_at) as seen_at,
+         bool_or(k.is_friend) as is_friend from (
+         select peer_id as id, own_position as position, true as is_here, visible_at as seen_at, false as is_friend
+         from views where peer_id is not null
+         union all
+         select friend_id, position, removed_at is null, null, removed_at is null from friend where user_id = $1 ${since ? '' : 'and removed_at is null'}
+       ) k group by k.id
      )`
 
 /** One statement; $2 is the time from which messages roam, or the position since which rows changed. */
@@ -127,7 +153,7 @@ const syncStatement = (name: string, since: boolean): Statement => {
     `${viewsOf(since)}
      select c.position, ${since ? 'coalesce(c.purged_position >= $2, false)' : 'false'} as too_old,
        array(select m.group_id from member m where m.user_id = $1 and m.removed_at is null order by 1) as group_ids,
-       array(select v.peer_id from views v where v.peer_id is not null order by v.visible_at desc, v.peer_id
+       array(select k.id from known k where k.is_here order by k.is_friend desc, k.seen_at desc nulls last, k.id
          limit ${syncPeersMax}) as peer_ids,
        ${jsonOf(
          `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, is_active, visible_seq, visible_at,
@@ -150,10 +176,18 @@ const syncStatement = (name: string, since: boolean): Statement => {
        (select string_agg(wire, e'\\n' order by visible_at desc, conversation_id, seq) from messages where not is_offline)
          as roaming,
        ${jsonOf(
-         `select ${publicColumns.map(column => `a.${column}`).join(', ')} from views v ${lookUp('account', 'a', 'user_id = v.peer_id')}
-          where a.claims > 0 ${changed('a.position >= $2 or v.own_position >= $2')} order by v.peer_id`,
+         `select ${publicColumns.map(column => `a.${column}`).join(', ')} from known k ${lookUp('account', 'a', 'user_id = k.id')}
+          where k.is_here and a.claims > 0 ${changed('a.position >= $2 or k.position >= $2')} order by k.id`,
        )} as users,
        ${jsonOf(`select * from account where user_id = $1 and claims > 0 ${changed('position >= $2')}`)} as own_user,
+       ${since ? jsonOf('select id from known where not is_here and position >= $2') : 'null::text'} as gone_users,
+       ${jsonOf(
+         `select * from friend where user_id = $1 and ${since ? 'position >= $2' : 'removed_at is null'} order by friend_id`,
+       )} as friends,
+       ${jsonOf(
+         `select * from friend_request where user_id = $1 ${changed('position >= $2')}
+          order by asked_position desc, peer_id limit ${syncFriendRequestsMax}`,
+       )} as friend_requests,
        ${jsonOf(
          `select b.blocked_id, b.blocked_at, b.removed_at from blocklist b
           where b.user_id = $1 and ${since ? 'b.position >= $2' : 'b.removed_at is null'} order by b.blocked_id`,
@@ -235,8 +269,22 @@ const collectionsOf = (result: SyncResult): readonly SyncRows[] => [
       ...rowsOf<AccountTable>(result.own_user, ['created_at']).map(ownUserRowFrom),
       ...rowsOf<PublicAccount>(result.users, []).map(userRowFrom),
     ].map(row => JSON.stringify(row)),
-    removed: [],
+    removed: rowsOf<{ id: UserId }>(result.gone_users, []).map(row => row.id),
   },
+  split(
+    'friends',
+    rowsOf<FriendTable>(result.friends, ['since', 'removed_at']),
+    row => row.removed_at !== null,
+    friendRowFrom,
+    row => row.friend_id,
+  ),
+  split(
+    'friendRequests',
+    rowsOf<FriendRequestTable>(result.friend_requests, ['at', 'expires_at', 'ended_at']),
+    () => false,
+    friendRequestRowFrom,
+    row => row.peer_id,
+  ),
   split(
     'groups',
     rowsOf<MemberGroupRow & { removed_at: Instant | null }>(result.groups, [

@@ -8,7 +8,15 @@ import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
 import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
-import { type CursorPrefix, groupTopic, profileTopic, putFrame, type Topic, userTopic } from './protocol.ts'
+import {
+  type CursorPrefix,
+  groupTopic,
+  isProfileTopic,
+  profileTopic,
+  putFrame,
+  type Topic,
+  userTopic,
+} from './protocol.ts'
 import { createRing, type Ring, type RingEntry, ringAgeMs } from './ring.ts'
 import { needsOf, route } from './router.ts'
 import { chosen, hasRoomFor, hearsOfRecall, lastSeqAfter } from './standing.ts'
@@ -189,10 +197,17 @@ export const createHub = (dependencies: HubDependencies): Hub => {
       .filter(user => hearsOfRecall(action, user))
       .map(user => ({ do: 'publish', topic: userTopic(user.userId), frame: action.frame }) as const)
 
+  /** Friends who write to each other join twice: what changes nothing must not be undone where topics are traced back. */
+  const isIdle = ({ do: what, userId, topic }: Extract<Action, { do: 'join' | 'leave' }>) => {
+    const user = isProfileTopic(topic) ? users.get(userId) : undefined
+    return user !== undefined && user.topics.has(topic) === (what === 'join')
+  }
+
   /** What an action comes to for the users followed here; the others' part is settled when they come. */
   const settled = (action: Action): readonly Action[] => {
     if (action.do === 'message' && hiddenBy.size > 0) return [...reveals(action), action]
     if (action.do === 'recall') return [...recalls(action), action]
+    if (action.do === 'join' || action.do === 'leave') return isIdle(action) ? [] : [action]
     const user = action.do === 'either' ? users.get(action.userId) : undefined
     return action.do === 'either' && user !== undefined ? chosen(action, user) : [action]
   }
@@ -245,7 +260,7 @@ export const createHub = (dependencies: HubDependencies): Hub => {
 
   const routeOne = (event: RecordedEvent, facts: RouteFacts) => {
     const routed = route(event, facts)
-    const isPlain = hiddenBy.size === 0 && event.type === 'MessageSent'
+    const isPlain = routed.length === 1 && hiddenBy.size === 0 && event.type === 'MessageSent'
     const actions = isPlain ? routed : routed.flatMap(settled)
     ring.push(event.position, actions)
     for (const action of actions) perform(action)

@@ -6,6 +6,7 @@ import { type EventType, isEventType } from '../domain/events.ts'
 import type { Action, Need, Route, Routed, RouteFacts, Routes } from './actions.ts'
 import { accountRoutes } from './routes/account.ts'
 import { nothing } from './routes/frames.ts'
+import { friendshipRoutes } from './routes/friendship.ts'
 import { groupRoutes } from './routes/group.ts'
 import { inboxRoutes } from './routes/inbox.ts'
 import { memberRoutes } from './routes/member.ts'
@@ -15,6 +16,7 @@ import { notices, notificationRoutes } from './routes/notification.ts'
 /** One row an event: a new event does not compile until it says who hears of it. */
 const routes: Routes = {
   ...accountRoutes,
+  ...friendshipRoutes,
   ...groupRoutes,
   ...memberRoutes,
   ...messageRoutes,

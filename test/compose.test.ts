@@ -92,6 +92,7 @@ describe('the three roles', () => {
       PUBLIC_REALTIME_URL: 'wss://chat.example.org/v1/realtime',
       DEVICE_POLICY: 'one',
       USER_NAME_SIGN_UP: 'off',
+      FRIENDS_MAX: '500',
       CORS_ORIGINS: 'https://chat.example.org',
       TRUST_PROXY: '10.0.0.0/8',
       LOG_LEVEL: 'warn',

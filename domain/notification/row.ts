@@ -5,12 +5,20 @@ import type { EventOf, EventType } from '../events.ts'
 import type { GroupId, Instant, Position, UserId } from '../ids.ts'
 import type { ReadMarks } from './events.ts'
 
-export const notificationKinds = ['removedFromGroup', 'groupDissolved'] as const
+export const notificationKinds = [
+  'friendRequest',
+  'friendRequestResult',
+  'friendAdded',
+  'removedFromGroup',
+  'groupDissolved',
+] as const
 export type NotificationKind = (typeof notificationKinds)[number]
 
 /** `none`: it tells of something that is over, and nobody has to answer. */
 export const notificationStates = ['none', 'pending', 'accepted', 'rejected', 'expired', 'withdrawn'] as const
 export type NotificationState = (typeof notificationStates)[number]
+
+export type EndedState = Exclude<NotificationState, 'none' | 'pending'>
 
 /** A system notification: to one person, outside every conversation. */
 export interface NotificationRow {
@@ -42,7 +50,7 @@ export type Notice =
       readonly do: 'end'
       readonly userId: UserId
       readonly notificationId: string
-      readonly state: Exclude<NotificationState, 'none' | 'pending'>
+      readonly state: EndedState
       readonly endedAt: Instant
     }
 
@@ -67,8 +75,69 @@ const told = (
   row: { notificationId: id, ...row, at: data.at, position, state: 'none' } satisfies NotificationRow,
 })
 
+interface EndedRequest {
+  readonly requestId: string
+  readonly from: UserId
+  readonly to: UserId
+  readonly at: Instant
+}
+
+/** What waits for an answer waits no longer. */
+const ended = (userId: UserId, { requestId, at }: EndedRequest, state: EndedState): Notice => ({
+  do: 'end',
+  userId,
+  notificationId: requestId,
+  state,
+  endedAt: at,
+})
+
+const friendRequest = ({ data, position }: Noticed<'FriendRequested' | 'FriendRequestRepeated'>): readonly Notice[] => {
+  const { requestId, from, to, messages, at } = data
+  const message = messages.at(-1)?.text
+  const said = message === undefined ? undefined : { message }
+  const row: NotificationRow = {
+    notificationId: requestId,
+    kind: 'friendRequest',
+    at,
+    position,
+    by: from,
+    ...said,
+    state: 'pending',
+  }
+  return [{ do: 'put', userId: to, row }]
+}
+
+const friendRequestResult = (data: EndedRequest, position: Position, state: EndedState, message?: string): Notice => {
+  const { requestId, from, to, at } = data
+  const said = message === undefined ? undefined : { message }
+  const kind = 'friendRequestResult'
+  const row: NotificationRow = { notificationId: requestId, kind, at, position, by: to, ...said, state, endedAt: at }
+  return { do: 'put', userId: from, row }
+}
+
+/** Who asked for it is told only where the other one answered. */
+const friendsMade = (event: Noticed<'FriendsMade'>): readonly Notice[] => {
+  const { from, to, how, waited, message } = event.data
+  if (!waited)
+    return [told(event, to, { kind: 'friendAdded', by: from, ...(message === undefined ? {} : { message }) })]
+  const end = ended(to, event.data, 'accepted')
+  return how === 'direct' ? [end] : [end, friendRequestResult(event.data, event.position, 'accepted')]
+}
+
 /** One row an event that somebody is told of outside every conversation. */
 const noticesOf = {
+  FriendRequested: friendRequest,
+  FriendRequestRepeated: friendRequest,
+  FriendsMade: friendsMade,
+  FriendRequestRejected: ({ data, position }) => [
+    ended(data.to, data, 'rejected'),
+    friendRequestResult(data, position, 'rejected', data.reason),
+  ],
+  FriendRequestWithdrawn: ({ data }) => [ended(data.to, data, 'withdrawn')],
+  FriendRequestExpired: ({ data, position }) => [
+    ended(data.to, data, 'expired'),
+    friendRequestResult(data, position, 'expired'),
+  ],
   MembersRemoved: event => {
     const { reason, userIds, groupId, by } = event.data
     if (reason !== 'kicked') return []

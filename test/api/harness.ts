@@ -150,6 +150,7 @@ export const startHarness = async (): Promise<Harness> => {
   const settings: Harness['settings'] = {
     devicePolicy: 'many',
     userNameSignUp: true,
+    friendsMax: 3,
     version: '0.0.0',
     socketUrl: () => 'ws://127.0.0.1:1/v1/realtime',
     rateLimits: false,

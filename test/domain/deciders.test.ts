@@ -7,6 +7,7 @@ import { blocklist } from '../../domain/blocklist/blocklist.ts'
 import { code } from '../../domain/code/code.ts'
 import { conversation } from '../../domain/conversation/conversation.ts'
 import { follower } from '../../domain/follower/follower.ts'
+import { friendship } from '../../domain/friendship/friendship.ts'
 import { group } from '../../domain/group/group.ts'
 import { identity } from '../../domain/identity/identity.ts'
 import { inbox } from '../../domain/inbox/inbox.ts'
@@ -14,6 +15,7 @@ import { member } from '../../domain/member/member.ts'
 import { message } from '../../domain/message/message.ts'
 import { notification } from '../../domain/notification/notification.ts'
 import { session } from '../../domain/session/session.ts'
+import type { AnyDecider } from '../../eventstore/states.ts'
 
 const deciders = {
   account,
@@ -22,6 +24,7 @@ const deciders = {
   code,
   conversation,
   follower,
+  friendship,
   group,
   identity,
   inbox,
@@ -31,7 +34,7 @@ const deciders = {
   session,
 } as const
 
-describe.each(Object.entries(deciders))('%s', (name, decider) => {
+describe.each(Object.entries<AnyDecider>(deciders))('%s', (name, decider) => {
   it('names its own category', () => {
     expect(decider.category).toBe(name)
   })
@@ -44,7 +47,7 @@ describe.each(Object.entries(deciders))('%s', (name, decider) => {
 
 describe('the deciders of more than one command', () => {
   const { message: _, follower: __, group: ___, member: ____, ...several } = deciders
-  it.each(Object.entries(several))(
+  it.each(Object.entries<AnyDecider>(several))(
     '%s throws for a command without a rule, naming its type alone',
     (_name, decider) => {
       const command = { type: 'Nonsense', secret: 'hunter2' } as never

@@ -167,6 +167,7 @@ describe('streams', () => {
       code: streamOf.code('h'),
       session: streamOf.session(ann),
       blocklist: streamOf.blocklist(ann),
+      friendship: streamOf.friendship(ann, 'b' as UserId),
       group: streamOf.group('g-1' as GroupId),
       member: streamOf.member('g-1' as GroupId, ann),
       conversation: streamOf.conversation(group),

@@ -3,6 +3,7 @@
 
 import { testPassword } from '../support/device.ts'
 import type { Arguments } from '../support/operation-request.ts'
+import { friends } from './authorisation-friends.ts'
 import { groups } from './authorisation-groups.ts'
 import { between } from './authorisation-stage.ts'
 import {
@@ -226,6 +227,7 @@ const admin: Readonly<Record<string, readonly AccessCase[]>> = {
 /** By operation id. */
 export const access: Readonly<Record<string, readonly AccessCase[]>> = {
   ...accounts,
+  ...friends,
   ...groups,
   ...conversations,
   ...admin,

@@ -7,6 +7,16 @@ import { usersByIds } from '../../projections/account.ts'
 import { blocklistChangesOf, blocklistOf } from '../../projections/blocklist.ts'
 import type { Database, Parameter, Session, Statement, Transaction } from '../../projections/database.ts'
 import {
+  friendChangesOf,
+  friendCounts,
+  friendOf,
+  friendRequestChangesOf,
+  friendRequestsOf,
+  friendsOf,
+  overdueRequests,
+  relatedTo,
+} from '../../projections/friend-lists.ts'
+import {
   groupChangesOf,
   groupIdsOf,
   groupOf,
@@ -83,6 +93,11 @@ const manyEvents = (): Ledger => {
     ledger.recall(groupChat(`g${number % 30}`), 2 + Math.floor(number / 30), 'u1')
     ledger.read(`u${number + 2}`, groupChat(`g${number}`), 5)
   }
+  for (let number = 0; number < 100; number++) {
+    for (let other = 1; other < 4; other++) ledger.befriend(`u${number}`, `u${number + other}`)
+    ledger.ask(`u${number}`, `u${number + 5}`, `request-${number}`)
+    ledger.unfriend(`u${number}`, `u${number + 1}`)
+  }
   for (let number = 0; number < 100; number++) ledger.readNotifications(`u${number}`, ledger.position)
   ledger.password('u5', null)
   ledger.dissolve('g1', 'u1')
@@ -109,6 +124,10 @@ describe.each(databaseKinds)('plans on %s', kind => {
     await Promise.all([membersOf(database, id, group, page), membersOf(database, id, group, { ...page, q: 'u5' })])
     await allMembersOf(database, id, group)
     await Promise.all([notificationsOf(database, id, page), notificationChangesOf(database, id, since)])
+    await Promise.all([friendsOf(database, id, page), friendChangesOf(database, id, since), friendOf(database, id, id)])
+    await Promise.all([friendRequestsOf(database, id, page), friendRequestChangesOf(database, id, since)])
+    await Promise.all([friendCounts(database, [id]), relatedTo(database, id)])
+    await overdueRequests(database, ledger.at, 10)
     await Promise.all([conversationsOf(database, id, page), conversationsOf(database, id, { ...page, unread: true })])
     await Promise.all([conversationChangesOf(database, id, since), conversationOf(database, id, chat)])
     await Promise.all([unreadOf(database, id), pinnedCount(database, id), visibleMessage(database, id, room, 3)])

@@ -305,6 +305,7 @@ describe('over all events', () => {
       by: bob,
       at,
     })
+  const asking = { requestId: 'r', from: ann, to: bob, messages: [], expiresAt: at, at }
   const samples: { readonly [Type in EventType]?: RecordedEvent } = {
     SessionOpened: recorded(5, 'SessionOpened', {
       userId: ann,
@@ -349,6 +350,14 @@ describe('over all events', () => {
     ConversationUnpinned: inboxEvent('ConversationUnpinned', {}, inGroup),
     ConversationCleared: inboxEvent('ConversationCleared', {}, inGroup),
     ConversationDeleted: inboxEvent('ConversationDeleted', {}, inGroup),
+    FriendRequested: recorded(5, 'FriendRequested', asking),
+    FriendRequestRepeated: recorded(5, 'FriendRequestRepeated', asking),
+    FriendsMade: recorded(5, 'FriendsMade', { from: ann, to: bob, how: 'accepted', requestId: 'r', waited: true, at }),
+    FriendRequestRejected: recorded(5, 'FriendRequestRejected', { requestId: 'r', from: ann, to: bob, at }),
+    FriendRequestWithdrawn: recorded(5, 'FriendRequestWithdrawn', { requestId: 'r', from: ann, to: bob, at }),
+    FriendRequestExpired: recorded(5, 'FriendRequestExpired', { requestId: 'r', from: ann, to: bob, at }),
+    FriendDeleted: recorded(5, 'FriendDeleted', { by: ann, userId: bob, reason: 'deleted', at }),
+    FriendNoted: recorded(5, 'FriendNoted', { starred: true, by: ann, userId: bob, since: at, at }),
     NotificationsRead: recorded(5, 'NotificationsRead', { userId: ann, marks, at }),
     FriendRequestsRead: recorded(5, 'FriendRequestsRead', { userId: ann, marks, at }),
   }

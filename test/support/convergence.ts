@@ -78,7 +78,15 @@ const miscounted = async (get: Get, fresh: Replica): Promise<string[]> => {
   const rows = [...fresh.collection('notifications').values()]
   const counted = rows.filter(({ position }) => String(position) > String(marks?.notifications ?? '')).length
   const { unread } = await get('/v1/notifications?limit=1')
-  return unread === counted ? [] : [`unread notifications: ${unread}, counted ${counted}`]
+  const requests = [...fresh.collection('friendRequests').values()]
+  const waiting = requests.filter(({ state, direction }) => state === 'pending' && direction === 'incoming')
+  const fromMark = (row: Row) => String(row.position) > String(marks?.friendRequests ?? '')
+  const countedRequests = waiting.filter(fromMark).length
+  const { unread: unreadRequests } = await get('/v1/friend-requests?limit=1')
+  return [
+    ...(unread === counted ? [] : [`unread notifications: ${unread}, counted ${counted}`]),
+    ...(unreadRequests === countedRequests ? [] : [`unread requests: ${unreadRequests}, counted ${countedRequests}`]),
+  ]
 }
 
 /** Pinned first, then by the last message, the newest first. */
@@ -116,6 +124,8 @@ const compareHttp = async (get: Get, userId: string, fresh: Replica): Promise<[s
     ...misplaced(conversations),
     ...compareRows('users', await usersOverHttp(get, userId, fresh), 'users', fresh),
     ...compareRows('groups', await wholeList(get, '/v1/groups'), 'groups', fresh),
+    ...compareRows('friends', await wholeList(get, '/v1/friends'), 'friends', fresh),
+    ...compareRows('friendRequests', await wholeList(get, '/v1/friend-requests'), 'friendRequests', fresh),
     ...compareRows('blocklist', await wholeList(get, '/v1/blocklist'), 'blocklist', fresh),
     ...compareRows('notifications', await wholeList(get, '/v1/notifications'), 'notifications', fresh),
     ...(await miscounted(get, fresh)),

@@ -3,6 +3,7 @@
 
 import type { ProfileChanges } from '../../domain/account/profile.ts'
 import type { EventOf, EventType } from '../../domain/events.ts'
+import type { FriendNote } from '../../domain/friendship/events.ts'
 import type { MuteAll } from '../../domain/group/attributes.ts'
 import type { MutedUntil } from '../../domain/group/events.ts'
 import {
@@ -19,6 +20,7 @@ import {
   type UserId,
 } from '../../domain/ids.ts'
 import type { InboxMarks } from '../../domain/inbox/events.ts'
+import { instantPlusSeconds } from '../../domain/instants.ts'
 import { type MemberProfile, noProfile } from '../../domain/member/member.ts'
 import type { ReadMarks } from '../../domain/notification/events.ts'
 import { positionOf, type RecordedEvent } from '../../eventstore/port.ts'
@@ -129,6 +131,44 @@ export class Ledger {
   block(name: string, blocked: string, how: 'UserBlocked' | 'UserUnblocked' = 'UserBlocked'): Position {
     const userId = user(name)
     return this.record(streamOf.blocklist(userId), how, { userId, blockedId: user(blocked), at: this.at })
+  }
+
+  /** @param requestId the same for all that happens to one request */
+  ask(from: string, to: string, requestId: string, texts: readonly string[] = [], isFirst = true): Position {
+    const messages = texts.map(text => ({ text, at: this.at }))
+    const expiresAt = instantPlusSeconds(this.at, 604_800)
+    const data = { requestId, from: user(from), to: user(to), messages, expiresAt, at: this.at }
+    return this.record(
+      streamOf.friendship(data.from, data.to),
+      isFirst ? 'FriendRequested' : 'FriendRequestRepeated',
+      data,
+    )
+  }
+
+  answer(
+    from: string,
+    to: string,
+    requestId: string,
+    how: 'FriendRequestRejected' | 'FriendRequestWithdrawn' | 'FriendRequestExpired',
+  ): Position {
+    const data = { requestId, from: user(from), to: user(to), at: this.at }
+    return this.record(streamOf.friendship(data.from, data.to), how, data)
+  }
+
+  befriend(from: string, to: string, changes: Partial<EventOf<'FriendsMade'>['data']> = {}): Position {
+    const ids = { from: user(from), to: user(to), requestId: `direct-${this.events.length}` }
+    const data = { ...ids, how: 'direct' as const, waited: false, at: this.at, ...changes }
+    return this.record(streamOf.friendship(ids.from, ids.to), 'FriendsMade', data)
+  }
+
+  unfriend(by: string, name: string): Position {
+    const data = { by: user(by), userId: user(name), reason: 'deleted' as const, at: this.at }
+    return this.record(streamOf.friendship(data.by, data.userId), 'FriendDeleted', data)
+  }
+
+  note(by: string, name: string, note: Partial<FriendNote>): Position {
+    const data = { starred: false, ...note, by: user(by), userId: user(name), since: this.at, at: this.at }
+    return this.record(streamOf.friendship(data.by, data.userId), 'FriendNoted', data)
   }
 
   readNotifications(

@@ -23,6 +23,11 @@ const kinds = {
   delete: [3, fc.record({ to: conversation, messages: fc.boolean() })],
   readAll: [1, fc.record({})],
   block: [2, fc.record({ whom: person, blocked: seldom })],
+  befriend: [6, fc.record({ whom: person, text: fc.boolean() })],
+  answerFriend: [6, fc.record({ whom: person, how: fc.constantFrom('accept', 'accept', 'reject', 'withdraw') })],
+  unfriend: [2, fc.record({ whom: person })],
+  noteFriend: [2, fc.record({ whom: person, starred: fc.boolean() })],
+  readFriendRequests: [1, fc.record({})],
   createGroup: [2, fc.record({ members: fc.uniqueArray(person, { maxLength: 3 }) })],
   addMember: [6, fc.record({ group, whom: person, asOwner: mostly })],
   kick: [4, fc.record({ group, whom: person, asOwner: mostly })],
@@ -59,6 +64,11 @@ type FieldsOf<Kind extends CommandKind> = Kinds[Kind][1] extends fc.Arbitrary<in
 export type RandomCommand<Kind extends CommandKind = CommandKind> = Kind extends CommandKind
   ? { readonly kind: Kind; readonly who: number; readonly device: number; readonly together: boolean } & FieldsOf<Kind>
   : never
+
+/** What each command does. */
+export type Deeds<Kinds extends CommandKind> = {
+  readonly [Kind in Kinds]: (command: RandomCommand<Kind>) => Promise<unknown>
+}
 
 const command: fc.Arbitrary<RandomCommand> = fc.oneof(
   ...Object.entries(kinds).map(([kind, [weight, fields]]) => ({

@@ -115,6 +115,38 @@ const profileOf = (number: number): ProfileChanges => {
   }
 }
 
+/** What waits between two people, and whether they are friends: only what the rules let happen is recorded. */
+interface Pair {
+  friends: boolean
+  waiting: { readonly from: string; readonly to: string; readonly requestId: string } | undefined
+}
+
+const changeFriends = (ledger: Ledger, one: number, two: number, three: number, pairs: Map<string, Pair>) => {
+  const [from, to] = [pick(names, one), pick(names, one + 1 + (two % (names.length - 1)))]
+  const key = [from, to].toSorted().join()
+  const pair = pairs.get(key) ?? { friends: false, waiting: undefined }
+  pairs.set(key, pair)
+  const { waiting } = pair
+  if (pair.friends) {
+    if (three % 3 === 0) ledger.unfriend(from, to)
+    else ledger.note(from, to, three % 2 ? { remark: `"${three}"`, starred: true } : { extension: '{}' })
+    pair.friends = three % 3 !== 0
+    return
+  }
+  if (waiting === undefined) {
+    pair.friends = three % 4 === 0
+    if (pair.friends) return void ledger.befriend(from, to)
+    pair.waiting = { from, to, requestId: `request-${ledger.events.length}` }
+    return void ledger.ask(from, to, pair.waiting.requestId, three % 2 ? ['hello'] : [])
+  }
+  if (three % 5 === 0) return void ledger.ask(waiting.from, waiting.to, waiting.requestId, ['hello', 'again'], false)
+  pair.waiting = undefined
+  pair.friends = three % 5 < 3
+  const how = pick(['FriendRequestRejected', 'FriendRequestWithdrawn', 'FriendRequestExpired'] as const, one)
+  if (!pair.friends) return void ledger.answer(waiting.from, waiting.to, waiting.requestId, how)
+  ledger.befriend(waiting.from, waiting.to, { requestId: waiting.requestId, how: 'accepted', waited: true })
+}
+
 const account = (ledger: Ledger, one: number, two: number) => {
   const name = pick(names, one)
   const session = `s${two % 4}`
@@ -147,13 +179,15 @@ const account = (ledger: Ledger, one: number, two: number) => {
 export const ledgerOf = (steps: readonly Step[]): Ledger => {
   const ledger = new Ledger()
   const ended = new Set<string>()
+  const pairs = new Map<string, Pair>()
   for (const name of names) ledger.account(name)
   for (const [what, one, two, three] of steps) {
     const conversationId = pick(conversations, two)
     if (what < 50) send(ledger, conversationId, one, three)
     else if (what < 60) recallOne(ledger, conversationId, one)
     else if (what < 78) mark(ledger, conversationId, one, three, one * 7 + three)
-    else if (what < 92) changeGroup(ledger, one, two, three, ended)
+    else if (what < 84) changeFriends(ledger, two, one, three, pairs)
+    else if (what < 94) changeGroup(ledger, one, two, three, ended)
     else if (what < 98) account(ledger, one, three)
     else ledger.other()
   }

@@ -7,7 +7,8 @@ import { divergence } from './convergence.ts'
 import { CommandError, type Device, DeviceClosed, expectOk, newMessageId, type SignedIn } from './device.ts'
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
 import { whenQuiet, whenReadable } from './quiet.ts'
-import type { CommandKind, RandomCommand } from './random-commands.ts'
+import type { CommandKind, Deeds, RandomCommand } from './random-commands.ts'
+import { friendDeeds } from './random-friends.ts'
 import { groupDeeds, type RandomGroup } from './random-groups.ts'
 import type { SocketClosed } from './raw-socket.ts'
 import type { Replica, ServerFrame } from './replica.ts'
@@ -177,7 +178,11 @@ export class RandomPeople {
     return Number(held?.collection('conversations').get(conversationId)?.lastSeq ?? 3)
   }
 
-  readonly #deeds: { readonly [Kind in CommandKind]: (command: RandomCommand<Kind>) => Promise<unknown> } = {
+  readonly #deeds: Deeds<CommandKind> = {
+    ...friendDeeds(
+      (by, op, args) => this.#ask(this.#slot(by), op, args),
+      number => this.#userId(number),
+    ),
     ...groupDeeds({
       groups: this.#groups,
       ask: (by, op, args) => this.#ask(this.#slot(by), op, args),

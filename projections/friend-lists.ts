@@ -1,0 +1,159 @@
+// Owns the queries on friends and friend requests: lists, what changed in them, counts. Never shows one side to the other.
+
+import type { FriendRequestRow, FriendRequestState, FriendRow, RequestDirection } from '../domain/friendship/row.ts'
+import type { Instant, Position, UserId } from '../domain/ids.ts'
+import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { type Queryable, statement } from './database.ts'
+import { friendRequestRowFrom, friendRowFrom } from './friendship.ts'
+import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import type { FriendRequestTable, FriendTable } from './schema.ts'
+
+const page = statement(
+  'friend-page',
+  `select * from friend where user_id = $1 and removed_at is null and ($2::text is null or friend_id > $2)
+     and ($3::text is null or friend_id = $3 or strpos(lower(remark), lower($3)) > 0)
+   order by friend_id limit $4::int`,
+)
+
+/** The user's friends, by their ids; `q` is a part of a remark or a whole id (R9). @throws InvalidCursor */
+export const friendsOf = async (
+  database: Queryable,
+  userId: UserId,
+  { limit, cursor, q }: PageOptions & { readonly q?: string | undefined },
+): Promise<Page<FriendRow>> => {
+  const [friendId = null] = cursor === undefined ? [] : cursorKey(cursor, ['string'])
+  const rows = await database.query<FriendTable>(page, [userId, friendId, q ?? null, limit + 1])
+  return pageOf(rows, limit, friendRowFrom, row => [row.friend_id])
+}
+
+const one = statement('friend-one', 'select * from friend where user_id = $1 and friend_id = $2 and removed_at is null')
+
+/** One friend; undefined for anybody else. */
+export const friendOf = async (
+  database: Queryable,
+  userId: UserId,
+  friendId: UserId,
+): Promise<FriendRow | undefined> => {
+  const [row] = await database.query<FriendTable>(one, [userId, friendId])
+  return row === undefined ? undefined : friendRowFrom(row)
+}
+
+const changes = statement(
+  'friend-changes',
+  changesFrom('select * from friend where user_id = $1 and position >= $2 order by friend_id'),
+)
+
+/** What changed in that list at or after a position. */
+export const friendChangesOf = async (
+  database: Queryable,
+  userId: UserId,
+  since: Position,
+): Promise<Changes<FriendRow> | TooOld> =>
+  changesOf(
+    await database.query<FriendTable & ChangeRow>(changes, [userId, since]),
+    row => row.removed_at !== null,
+    friendRowFrom,
+    row => row.friend_id,
+  )
+
+const counts = statement(
+  'friend-counts',
+  `select k.user_id, (
+     select count(*)::int from friend f where f.user_id = k.user_id and f.removed_at is null) as count
+   from unnest($1::text[]) as k (user_id)`,
+)
+
+/** How many friends each of these users has. */
+export const friendCounts = async (
+  database: Queryable,
+  userIds: readonly UserId[],
+): Promise<ReadonlyMap<UserId, number>> => {
+  const rows = await database.query<{ user_id: UserId; count: number }>(counts, [userIds])
+  return new Map(rows.map(row => [row.user_id, row.count]))
+}
+
+/** A page always gives a row, so that what is unread comes from the snapshot of its rows. */
+const requestPage = statement(
+  'friend-request-page',
+  `select u.unread, t.* from (
+     select count(*)::int as unread from friend_request r
+     where r.user_id = $1 and r.state = 'pending' and r.direction = 'incoming' and r.asked_position > coalesce(
+       (select m.friend_requests from read_mark m where m.user_id = $1), '')) u
+   left join lateral (
+     select * from friend_request where user_id = $1 and ($2::text is null or direction = $2)
+       and ($3::text is null or state = $3)
+       and ($4::text is null or (asked_position, peer_id) < ($4::char(16), $5::text))
+     order by asked_position desc, peer_id desc limit $6::int) t on true`,
+)
+
+export interface FriendRequestOptions extends PageOptions {
+  readonly direction?: RequestDirection | undefined
+  readonly state?: FriendRequestState | undefined
+}
+
+/** The user's friend requests, the newest first, and how many of those that wait are unread in all. @throws InvalidCursor */
+export const friendRequestsOf = async (
+  database: Queryable,
+  userId: UserId,
+  { limit, cursor, direction, state }: FriendRequestOptions,
+): Promise<Page<FriendRequestRow> & { readonly unread: number }> => {
+  const [position = null, peerId = null] = cursor === undefined ? [] : cursorKey(cursor, ['string', 'string'])
+  const parameters = [userId, direction ?? null, state ?? null, position, peerId, limit + 1]
+  const found = await database.query<FriendRequestTable & { unread: number }>(requestPage, parameters)
+  const rows = found.filter(row => row.peer_id !== null)
+  const key = (row: FriendRequestTable) => [row.asked_position, row.peer_id]
+  return { ...pageOf(rows, limit, friendRequestRowFrom, key), unread: found[0]?.unread ?? 0 }
+}
+
+const requestChanges = statement(
+  'friend-request-changes',
+  changesFrom(
+    'select * from friend_request where user_id = $1 and position >= $2 order by asked_position desc, peer_id desc',
+  ),
+)
+
+/** What changed in that list at or after a position. */
+export const friendRequestChangesOf = async (
+  database: Queryable,
+  userId: UserId,
+  since: Position,
+): Promise<Changes<FriendRequestRow> | TooOld> =>
+  changesOf(
+    await database.query<FriendRequestTable & ChangeRow>(requestChanges, [userId, since]),
+    () => false,
+    friendRequestRowFrom,
+    row => row.peer_id,
+  )
+
+export interface OverdueRequest {
+  readonly requestId: string
+  readonly from: UserId
+  readonly to: UserId
+}
+
+const overdue = statement(
+  'friend-request-overdue',
+  `select request_id, user_id, peer_id from friend_request
+   where state = 'pending' and direction = 'outgoing' and expires_at <= $1::timestamptz
+   order by expires_at limit $2::int`,
+)
+
+/** Requests that still wait although their time is over, the oldest first. */
+export const overdueRequests = async (
+  database: Queryable,
+  now: Instant,
+  limit: number,
+): Promise<readonly OverdueRequest[]> => {
+  const rows = await database.query<FriendRequestTable>(overdue, [now, limit])
+  return rows.map(row => ({ requestId: row.request_id, from: row.user_id, to: row.peer_id }))
+}
+
+const related = statement(
+  'friend-related',
+  `select friend_id as id from friend where user_id = $1 and removed_at is null
+   union select peer_id from friend_request where user_id = $1 and state = 'pending'`,
+)
+
+/** Friends, and those with whom a request waits. */
+export const relatedTo = async (database: Queryable, userId: UserId): Promise<readonly UserId[]> =>
+  (await database.query<{ id: UserId }>(related, [userId])).map(({ id }) => id)
