@@ -41,6 +41,8 @@ const rowSources: Readonly<Record<Held, string | z.ZodObject>> = {
   users: 'listUsers',
   conversations: 'listConversations',
   messages: 'listMessages',
+  friends: 'listFriends',
+  friendRequests: 'listFriendRequests',
   blocklist: 'listBlocked',
   groups: 'listGroups',
   notifications: 'listNotifications',
