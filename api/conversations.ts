@@ -7,7 +7,7 @@ import { limits } from '../domain/limits.ts'
 import { conversationChangesOf, conversationOf, conversationsOf, unreadOf } from '../projections/inbox.ts'
 import { changesSince } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { type ErrorCode, isRefusal } from './errors.ts'
+import { type ErrorCode, invalid, isRefusal } from './errors.ts'
 import {
   conversationId,
   example,
@@ -17,6 +17,7 @@ import {
   reply,
   seq,
   sinceCursor,
+  someOf,
   yesOrNo,
 } from './fields.ts'
 import { noSuchConversation, runInboxCommand } from './inbox-access.ts'
@@ -113,6 +114,18 @@ const clear = async (dependencies: Dependencies, call: Call<'user'>, args: z.out
   return { failed, position: positionOf(outcomes, dependencies.node.position) }
 }
 
+const reminder = z
+  .enum(['all', 'admins', 'none'])
+  .meta({ description: 'Of a group: tell me of all messages, only of those of owner and admins, or of none.' })
+
+const updateBody = someOf(
+  z.strictObject({
+    pinned: z.boolean().optional(),
+    reminder: reminder.optional(),
+    doNotDisturb: z.boolean().optional(),
+  }),
+)
+
 const conversationRow = z.object({
   conversationId: reply.id,
   kind: z.enum(['p2p', 'group']),
@@ -121,6 +134,8 @@ const conversationRow = z.object({
   readSeq: reply.count,
   clearedSeq: reply.count,
   pinnedAt: reply.instant.nullable(),
+  reminder,
+  doNotDisturb: z.boolean(),
   active: z.boolean().meta({ description: 'False once the caller is no longer a member.' }),
   lastMessage: messageRow.nullable(),
 })
@@ -133,6 +148,8 @@ const exampleRow = {
   readSeq: 0,
   clearedSeq: 0,
   pinnedAt: null,
+  reminder: 'all',
+  doNotDisturb: false,
   active: true,
   lastMessage: exampleMessage,
 }
@@ -176,6 +193,7 @@ const queries: readonly Operation[] = [
     id: 'getUnread',
     path: '/v1/unread',
     summary: 'What is unread over all my conversations',
+    description: 'Without those that I muted: `doNotDisturb`, or the reminder `none`.',
     reply: z.object({
       total: reply.count,
       byKind: z.object({ p2p: reply.count, group: reply.count }),
@@ -193,14 +211,23 @@ const changeOne: readonly Operation[] = [
     id: 'updateConversation',
     method: 'PATCH',
     path: '/v1/conversations/:conversationId',
-    summary: 'Pin or unpin a conversation',
-    body: z.strictObject({ pinned: z.boolean() }),
+    summary: 'Pin a conversation, or set of what I want to be told',
+    description: [
+      'All or none. Whatever is set, messages are delivered and counted; of a conversation with `doNotDisturb` or the reminder',
+      '`none` the unread ones are left out of the total of `GET /v1/unread`.',
+    ].join(' '),
+    body: updateBody,
     rejections: ['conversation.not-found', 'conversation.pin-limit'],
     example: { ...commandExample, body: { pinned: true } },
     run: (dependencies, call, args) =>
-      runInboxCommand(dependencies, call, args.conversationId, {
-        type: args.pinned ? 'PinConversation' : 'UnpinConversation',
-      }),
+      args.reminder !== undefined && args.conversationId.startsWith('p2p:')
+        ? invalid([{ path: 'reminder', message: 'is for groups: a conversation of two has doNotDisturb' }])
+        : runInboxCommand(dependencies, call, args.conversationId, {
+            type: 'SetConversation',
+            pinned: args.pinned,
+            reminder: args.reminder,
+            doNotDisturb: args.doNotDisturb,
+          }),
   }),
   operation({
     ...command,

@@ -159,6 +159,13 @@ export const reply = {
 /** The reply of a command that says no more than where it stands in the log. */
 export const positionReply = z.object({ position: reply.position })
 
+/** At least one of the fields. */
+export const someOf = <Shape extends z.ZodRawShape>(fields: z.ZodObject<Shape>) =>
+  fields.superRefine((value, context) => {
+    if (Object.values(value).some(field => field !== undefined)) return
+    context.addIssue({ code: 'custom', message: 'say at least one thing to change' })
+  })
+
 export const noFields = z.strictObject({})
 
 /** Values that examples use, the same everywhere, so that the documentation tells one story. */

@@ -3,17 +3,10 @@
 import { z } from 'zod'
 import { limits } from '../domain/limits.ts'
 import { groupsFound } from '../projections/group.ts'
-import { example, name, pageCursor, pageLimit, positionReply, reply } from './fields.ts'
+import { example, name, pageCursor, pageLimit, positionReply, reply, someOf } from './fields.ts'
 import { attributeFields, exampleFoundGroupRow, foundGroupRow } from './group-fields.ts'
 import { groupParams, runGroupCommand } from './groups.ts'
 import { type Operation, operation } from './operation.ts'
-
-/** At least one of the fields. */
-export const someOf = <Shape extends z.ZodRawShape>(fields: z.ZodObject<Shape>) =>
-  fields.superRefine((value, context) => {
-    if (Object.values(value).some(field => field !== undefined)) return
-    context.addIssue({ code: 'custom', message: 'say at least one thing to change' })
-  })
 
 const usual = { tag: 'groups', callers: ['user'], frame: true, status: 200 } as const
 const command = { ...usual, limit: 'commands', params: groupParams, reply: positionReply } as const

@@ -56,7 +56,10 @@ export const runInboxCommand = async (
   const sight = await sightIn(dependencies, userId, conversationId)
   if (sight === undefined) return noSuchConversation satisfies Refusal
   if (isRefusal(sight)) return sight
-  const facts = { ...sight, pinnedCount: change.type === 'PinConversation' ? await pinnedCount(database, userId) : 0 }
+  const facts = {
+    ...sight,
+    pinnedCount: change.type === 'SetConversation' && change.pinned === true ? await pinnedCount(database, userId) : 0,
+  }
   const command = { ...change, userId, conversationId, at: node.clock.now() } as InboxCommand
   const handled = await runCommand(node, call, inbox, streamOf.inbox(userId, conversationId), command, facts)
   return isRejection(handled) ? handled : { position: handled.position }

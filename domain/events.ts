@@ -89,6 +89,7 @@ export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = 
   ConversationRead: plain,
   ConversationPinned: plain,
   ConversationUnpinned: plain,
+  ConversationReminderSet: plain,
   ConversationCleared: plain,
   ConversationDeleted: plain,
   NotificationsRead: plain,

@@ -2,6 +2,7 @@
 // Builders are pure and total; whoever has the values (a read model, a held state) builds the same text.
 
 import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from './ids.ts'
+import type { Reminder } from './inbox/events.ts'
 import type { MessageRecalled } from './message/events.ts'
 import type { Platform } from './session/events.ts'
 
@@ -48,6 +49,8 @@ export interface ConversationRow {
   /** Messages up to here are gone for the user; a device drops what it holds of them. */
   readonly clearedSeq: number
   readonly pinnedAt: Instant | null
+  readonly reminder: Reminder
+  readonly doNotDisturb: boolean
   /** False once the user is no longer a member of the group: the row and what was seen stay, nothing new comes. */
   readonly active: boolean
 }

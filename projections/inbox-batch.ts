@@ -10,6 +10,7 @@ import {
   type Position,
   type UserId,
 } from '../domain/ids.ts'
+import { marksIn } from '../domain/inbox/inbox.ts'
 import type { Batch, Recorded } from './batch.ts'
 import { statement, type Transaction } from './database.ts'
 import {
@@ -30,6 +31,7 @@ export const markTypes = [
   'ConversationRead',
   'ConversationPinned',
   'ConversationUnpinned',
+  'ConversationReminderSet',
   'ConversationCleared',
   'ConversationDeleted',
 ] as const
@@ -134,11 +136,12 @@ const change = (
 
 const foldMembers = (touched: Touched, event: Recorded<(typeof memberTypes)[number]>): void => {
   const conversationId = groupConversationId(event.data.groupId)
+  const history = event.type === 'MembersAdded' && event.data.history === true
   for (const userId of usersIn(event)) {
     const row = change(touched, conversationId, userId, event.position, (entry, head, position) =>
       event.type === 'MembersRemoved'
         ? entry && withLeave(entry, head, position)
-        : withJoin(entry, userId, conversationId, head, position),
+        : withJoin(entry, userId, conversationId, head, position, history),
     )
     if (row?.position === event.position)
       touched.spans.set(`${userId}\n${conversationId}\n${row.from_seq}`, spanOf(row))
@@ -191,6 +194,7 @@ export const foldEvents = (touched: Touched, batch: Batch): void => {
       case 'ConversationRead':
       case 'ConversationPinned':
       case 'ConversationUnpinned':
+      case 'ConversationReminderSet':
       case 'ConversationCleared':
       case 'ConversationDeleted': {
         const { userId, conversationId, marks } = event.data
@@ -198,7 +202,7 @@ export const foldEvents = (touched: Touched, batch: Batch): void => {
           // A P2P conversation can be pinned before its first message; in a group only a member has a side.
           const known =
             entry ?? (conversationId.startsWith('p2p:') ? openedP2p(userId, conversationId, position) : undefined)
-          return known && withMarks(known, marks, head, position)
+          return known && withMarks(known, marksIn(marks), head, position)
         })
         break
       }

@@ -3,7 +3,7 @@
 
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
 import { conversationParts } from '../domain/ids.ts'
-import type { InboxMarks } from '../domain/inbox/events.ts'
+import { type InboxMarks, noMarks } from '../domain/inbox/inbox.ts'
 import type { InboxTable, MemberSpanTable } from './schema.ts'
 
 /** How far a conversation is at a point of the log. */
@@ -47,6 +47,8 @@ const newRow = (userId: UserId, conversationId: ConversationId, position: Positi
     cleared_seq: 0,
     deleted_seq: 0,
     pinned_at: null,
+    reminder: noMarks.reminder,
+    do_not_disturb: noMarks.doNotDisturb,
     from_seq: 1,
     to_seq: null,
     to_countable: null,
@@ -82,26 +84,34 @@ export const withMarks = (entry: InboxEntry, marks: InboxMarks, head: Head, posi
     cleared_seq: clearedSeq,
     deleted_seq: Math.max(row.deleted_seq, Math.min(marks.deletedSeq, visible)),
     pinned_at: marks.pinnedAt,
+    reminder: marks.reminder,
+    do_not_disturb: marks.doNotDisturb,
     position,
   }
   const readSeq = Math.min(marks.readSeq, visible)
   return withBase({ row: changed, countedSeq: entry.countedSeq }, Math.max(readSeq, clearedSeq), head)
 }
 
-/** The user joined, or joined again: a new span opens above the head. Nobody joins who is in. */
+/**
+ * The user joined, or joined again: a new span opens above the head. Nobody joins who is in.
+ * @param history the span opens at the very first message, and holds all earlier ones of the user (R31); what is in it counts as
+ * read, and the conversation stays out of the list until its next message like any that somebody joins
+ */
 export const withJoin = (
   entry: InboxEntry | undefined,
   userId: UserId,
   conversationId: ConversationId,
   head: Head,
   position: Position,
+  history = false,
 ): InboxEntry => {
   const before = entry?.row ?? newRow(userId, conversationId, position)
   if (entry !== undefined && before.to_seq === null) return entry
   const row: InboxTable = {
     ...before,
-    earlier_to_seq: entry === undefined ? 0 : visibleSeqOf(before, head),
-    from_seq: head.lastSeq + 1,
+    deleted_seq: history ? Math.max(before.deleted_seq, head.lastSeq) : before.deleted_seq,
+    earlier_to_seq: entry === undefined || history ? 0 : visibleSeqOf(before, head),
+    from_seq: history ? 1 : head.lastSeq + 1,
     to_seq: null,
     to_countable: null,
     position,

@@ -30,6 +30,8 @@ const table = tableOf('inbox', ['user_id', 'conversation_id'], {
   cleared_seq: 'integer',
   deleted_seq: 'integer',
   pinned_at: 'timestamptz',
+  reminder: 'text',
+  do_not_disturb: 'boolean',
   from_seq: 'integer',
   to_seq: 'integer',
   to_countable: 'integer',
@@ -231,10 +233,10 @@ const unreadOfAll = statement(
   'conversation-unread',
   `select v.kind, coalesce(sum(v.unread), 0)::int as total, (count(*) filter (where v.unread > 0))::int as conversations
    from (select ${viewColumns} from ${viewFrom} where i.user_id = $1) v
-   where v.visible_seq > v.deleted_seq group by v.kind`,
+   where v.visible_seq > v.deleted_seq and not v.do_not_disturb and v.reminder <> 'none' group by v.kind`,
 )
 
-/** What is unread over all conversations in the list (R79). */
+/** What is unread over all conversations in the list, save those of which the user wants to be told nothing (R79, R84). */
 export const unreadOf = async (database: Queryable, userId: UserId): Promise<Unread> => {
   const rows = await database.query<{ kind: ConversationKind; total: number; conversations: number }>(unreadOfAll, [
     userId,

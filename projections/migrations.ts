@@ -46,6 +46,7 @@ const conversations = [
   `create table inbox (
      user_id ${id}, conversation_id ${id}, kind text not null, peer_id ${id}, group_id ${id},
      cleared_seq integer not null, deleted_seq integer not null, pinned_at timestamptz,
+     reminder text not null, do_not_disturb boolean not null,
      from_seq integer not null, to_seq integer, to_countable integer, earlier_to_seq integer not null, seen_at timestamptz,
      base_seq integer not null, base_countable integer not null, own_after_base integer not null, ${position},
      primary key (user_id, conversation_id)) ${oftenChanged}`,

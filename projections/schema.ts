@@ -14,6 +14,7 @@ import type {
 } from '../domain/group/attributes.ts'
 import type { MutedUntil } from '../domain/group/events.ts'
 import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from '../domain/ids.ts'
+import type { Reminder } from '../domain/inbox/events.ts'
 import type { NotificationKind, NotificationState } from '../domain/notification/row.ts'
 import type { GroupRole } from '../domain/rows.ts'
 import type { Platform } from '../domain/session/events.ts'
@@ -154,6 +155,8 @@ export interface InboxTable {
   /** The conversation is out of the list until it has a message above this. */
   deleted_seq: number
   pinned_at: Instant | null
+  reminder: Reminder
+  do_not_disturb: boolean
   /** First seq of the newest span of membership; 1 in P2P. */
   from_seq: number
   /** Last seq of the newest span; null while it is open. */

@@ -2,6 +2,7 @@
 // `i` is always the user's inbox row, `c` the conversation's. Expressions only: no statement stands here.
 
 import type { ConversationId, Instant } from '../domain/ids.ts'
+import type { Reminder } from '../domain/inbox/events.ts'
 import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
 import type { ConversationKind } from './schema.ts'
 import { lookUp } from './table.ts'
@@ -29,16 +30,23 @@ export const isActive = 'i.to_seq is null'
 export const viewFrom = `inbox i ${lookUp('conversation', 'c', 'conversation_id = i.conversation_id')}`
 
 /** Columns of `viewFrom` that make a conversation's row. */
-export const viewColumns = `i.conversation_id, i.kind, i.base_seq as read_seq, i.cleared_seq, i.deleted_seq, i.pinned_at,
+export const viewColumns = `i.conversation_id, i.kind, i.base_seq as read_seq, i.cleared_seq, i.deleted_seq, i.pinned_at, i.reminder,
+  i.do_not_disturb,
   ${isActive} as is_active, ${visibleSeq} as visible_seq, ${visibleAt} as visible_at, ${unread} as unread`
 
-/** The stretches that a user may see, as `s (from_seq, to_seq)`, given their inbox row: mostly one. */
+/**
+ * The stretches that a user may see, as `s (from_seq, to_seq)`, given their inbox row: mostly one. A stretch from the first
+ * message on holds those before it, of one who came back and might read what was said before; no message is in two.
+ */
 export const spansOf = `(
   select i.from_seq, coalesce(i.to_seq, 2147483647) as to_seq
   union all
   select e.from_seq, e.to_seq from member_span e
   where i.earlier_to_seq > 0 and e.user_id = i.user_id and e.conversation_id = i.conversation_id
     and e.from_seq < i.from_seq and e.to_seq >= e.from_seq
+    and (e.from_seq = 1 or not exists (
+      select from member_span h where h.user_id = e.user_id and h.conversation_id = e.conversation_id and h.from_seq = 1
+        and h.to_seq >= e.to_seq))
 ) s`
 
 /** The values of `viewColumns`. */
@@ -49,6 +57,8 @@ export interface ConversationView {
   readonly cleared_seq: number
   readonly deleted_seq: number
   readonly pinned_at: Instant | null
+  readonly reminder: Reminder
+  readonly do_not_disturb: boolean
   readonly is_active: boolean
   readonly visible_seq: number
   readonly visible_at: Instant | null
@@ -63,6 +73,8 @@ export const conversationRowFrom = (view: ConversationView): ConversationRow => 
   readSeq: view.read_seq,
   clearedSeq: view.cleared_seq,
   pinnedAt: view.pinned_at,
+  reminder: view.reminder,
+  doNotDisturb: view.do_not_disturb,
   active: view.is_active,
 })
 

@@ -9,7 +9,9 @@ import type { ConversationRow } from '../domain/rows.ts'
 import type { OpenSession } from '../domain/session/session.ts'
 import type { CursorPrefix, Topic } from './protocol.ts'
 
-export type HiddenMarks = Partial<Pick<ConversationRow, 'readSeq' | 'clearedSeq' | 'pinnedAt'>>
+export type HiddenMarks = Partial<
+  Pick<ConversationRow, 'readSeq' | 'clearedSeq' | 'pinnedAt' | 'reminder' | 'doNotDisturb'>
+>
 
 /** The row of a hidden conversation after the user set something; what is read is never unread again. */
 export const hiddenWith = (row: ConversationRow, set: HiddenMarks): ConversationRow => ({
@@ -29,7 +31,8 @@ export type Action =
       readonly seq: number
       readonly cursor: string
     }
-  | { readonly do: 'join'; readonly userId: UserId; readonly topic: Topic }
+  /** `seesAll`: of a group's topic, also what was said before. */
+  | { readonly do: 'join'; readonly userId: UserId; readonly topic: Topic; readonly seesAll?: true }
   /** `lastSeq`: of a group's topic, its newest message then. */
   | { readonly do: 'leave'; readonly userId: UserId; readonly topic: Topic; readonly lastSeq?: number }
   /** A recall in a group, for those who are out of it and saw the message: it must not live on with them. */

@@ -230,6 +230,7 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         if (joins && !hasRoomFor(action.topic, user.topics)) return
         if (joins) user.topics.add(action.topic)
         else user.topics.delete(action.topic)
+        if (action.do === 'join' && action.seesAll === true) unremember(user, action.topic)
         const lastSeq = lastSeqAfter(action)
         if (lastSeq !== undefined) remember(user, action.topic, lastSeq)
         for (const socket of user.sockets) {

@@ -17,9 +17,14 @@ export const topicsMax = 20_000
 export const hasRoomFor = (topic: Topic, topics: ReadonlySet<Topic>): boolean =>
   topics.size < topicsMax || !isProfileTopic(topic)
 
-/** The newest message seen of a group after joining or leaving it, unless another is known; undefined for other topics. */
-export const lastSeqAfter = (action: Extract<Action, { do: 'join' | 'leave' }>): number | undefined =>
-  action.do === 'leave' ? action.lastSeq : isGroupTopic(action.topic) ? 0 : undefined
+/**
+ * The newest message seen of a group after joining or leaving it, unless another is known; undefined for other topics, and for
+ * one who sees all there is.
+ */
+export const lastSeqAfter = (action: Extract<Action, { do: 'join' | 'leave' }>): number | undefined => {
+  if (action.do === 'leave') return action.lastSeq
+  return isGroupTopic(action.topic) && action.seesAll !== true ? 0 : undefined
+}
 
 /** Whether one hears of a recall although the group's frames no longer come. */
 export const hearsOfRecall = (

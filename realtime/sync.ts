@@ -242,6 +242,7 @@ const walk = (
         if (action.userId !== userId) break
         if (action.do === 'leave') topics.delete(action.topic)
         else if (hasRoomFor(action.topic, topics)) topics.add(action.topic)
+        if (action.do === 'join' && action.seesAll === true) lastSeen.delete(action.topic)
         const lastSeq = lastSeqAfter(action)
         if (lastSeq !== undefined && !lastSeen.has(action.topic)) lastSeen.set(action.topic, lastSeq)
         break

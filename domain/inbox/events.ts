@@ -11,17 +11,28 @@ export type InboxMarks = {
   /** The conversation is out of the user's list until a message with a higher seq comes (R78, R81); 0: never deleted. */
   readonly deletedSeq: number
   readonly pinnedAt: Instant | null
+  /** Of which messages a group's member wants to be told (R30). All are delivered and counted whatever it is. */
+  readonly reminder: Reminder
+  /** The user wants to be told of nothing (R84). */
+  readonly doNotDisturb: boolean
 }
+
+/** `admins`: only of those of the owner and admins. */
+export type Reminder = 'all' | 'admins' | 'none'
+
+/** Marks as events have them: those recorded before a mark existed lack it. */
+export type RecordedMarks = Omit<InboxMarks, 'reminder' | 'doNotDisturb'> & Partial<InboxMarks>
 
 type InboxData = {
   readonly userId: UserId
   readonly conversationId: ConversationId
-  readonly marks: InboxMarks
+  readonly marks: RecordedMarks
   readonly at: Instant
 }
 
 export type ConversationRead = { readonly type: 'ConversationRead'; readonly data: InboxData }
 export type ConversationPinned = { readonly type: 'ConversationPinned'; readonly data: InboxData }
+export type ConversationReminderSet = { readonly type: 'ConversationReminderSet'; readonly data: InboxData }
 export type ConversationUnpinned = { readonly type: 'ConversationUnpinned'; readonly data: InboxData }
 /** All messages up to marks.clearedSeq are gone for this user. */
 export type ConversationCleared = { readonly type: 'ConversationCleared'; readonly data: InboxData }
@@ -32,5 +43,6 @@ export type InboxEvent =
   | ConversationRead
   | ConversationPinned
   | ConversationUnpinned
+  | ConversationReminderSet
   | ConversationCleared
   | ConversationDeleted

@@ -1,13 +1,13 @@
-// Owns the rules of what one user does to one conversation for themselves: read, pin, clear, delete (R72, R73, R80–R83).
+// Owns the rules of what one user does to one conversation for themselves: read, pin, remind, clear, delete (R30, R72, R73, R80–R84).
 // Never touches what others see; that the user may see the conversation at all is asked before.
 // Stale facts can do this at worst: two pins at once overshoot the limit by one; a message that came within the follow lag
 // stays unread, uncleared or undeleted. A conversation without messages (lastSeq 0) has nothing to read, clear or delete,
 // so these answer [] (delete still unpins); it can be pinned, which a new group's member may want.
 
-import { type Decider, type Decision, noRuleFor, reject } from '../decider.ts'
+import { type Decider, type Decision, isRejection, noRuleFor, reject } from '../decider.ts'
 import type { ConversationId, Instant, UserId } from '../ids.ts'
 import { limits } from '../limits.ts'
-import type { InboxEvent, InboxMarks } from './events.ts'
+import type { InboxEvent, InboxMarks, RecordedMarks, Reminder } from './events.ts'
 
 export type { InboxEvent, InboxMarks } from './events.ts'
 
@@ -22,12 +22,12 @@ export interface MarkRead extends InboxCommandBase {
   readonly seq: number
 }
 
-export interface PinConversation extends InboxCommandBase {
-  readonly type: 'PinConversation'
-}
-
-export interface UnpinConversation extends InboxCommandBase {
-  readonly type: 'UnpinConversation'
+/** What is undefined stays as it is. */
+export interface SetConversation extends InboxCommandBase {
+  readonly type: 'SetConversation'
+  readonly pinned?: boolean | undefined
+  readonly reminder?: Reminder | undefined
+  readonly doNotDisturb?: boolean | undefined
 }
 
 export interface ClearConversation extends InboxCommandBase {
@@ -40,7 +40,7 @@ export interface DeleteConversation extends InboxCommandBase {
   readonly messages: boolean
 }
 
-export type InboxCommand = MarkRead | PinConversation | UnpinConversation | ClearConversation | DeleteConversation
+export type InboxCommand = MarkRead | SetConversation | ClearConversation | DeleteConversation
 
 export interface InboxFacts {
   /** The newest seq of the conversation that this user may see; 0 when there is none. */
@@ -53,14 +53,28 @@ export interface InboxFacts {
 
 export type InboxRejection = 'conversation.pin-limit' | 'conversation.not-found'
 
+/** Of a conversation for which the user has set nothing. */
+export const noMarks: InboxMarks = {
+  readSeq: 0,
+  clearedSeq: 0,
+  deletedSeq: 0,
+  pinnedAt: null,
+  reminder: 'all',
+  doNotDisturb: false,
+}
+
+/** All marks of an event. */
+export const marksIn = (recorded: RecordedMarks): InboxMarks => ({ ...noMarks, ...recorded })
+
 const evolve = (state: InboxMarks, event: InboxEvent): InboxMarks => {
   switch (event.type) {
     case 'ConversationRead':
     case 'ConversationPinned':
     case 'ConversationUnpinned':
+    case 'ConversationReminderSet':
     case 'ConversationCleared':
     case 'ConversationDeleted':
-      return event.data.marks
+      return marksIn(event.data.marks)
     default:
       return state
   }
@@ -78,12 +92,10 @@ const moved = (
     clearedSeq: Math.max(state.clearedSeq, changes.clearedSeq ?? 0),
     deletedSeq: Math.max(state.deletedSeq, changes.deletedSeq ?? 0),
     pinnedAt: changes.pinnedAt === undefined ? state.pinnedAt : changes.pinnedAt,
+    reminder: changes.reminder ?? state.reminder,
+    doNotDisturb: changes.doNotDisturb ?? state.doNotDisturb,
   }
-  const unchanged =
-    marks.readSeq === state.readSeq &&
-    marks.clearedSeq === state.clearedSeq &&
-    marks.deletedSeq === state.deletedSeq &&
-    marks.pinnedAt === state.pinnedAt
+  const unchanged = (Object.keys(marks) as (keyof InboxMarks)[]).every(mark => marks[mark] === state[mark])
   return unchanged ? [] : [{ type, data: { userId, conversationId, marks, at } }]
 }
 
@@ -98,7 +110,7 @@ const clear = (command: ClearConversation, state: InboxMarks, facts: InboxFacts)
     ? []
     : moved('ConversationCleared', command, state, { readSeq: facts.floorSeq, clearedSeq: facts.lastSeq })
 
-const pin = (command: PinConversation, state: InboxMarks, facts: InboxFacts): Decision<InboxEvent, InboxRejection> => {
+const pin = (command: SetConversation, state: InboxMarks, facts: InboxFacts): Decision<InboxEvent, InboxRejection> => {
   if (state.pinnedAt !== null) return []
   // A pin on what is out of the list could not be seen, nor taken off, and would still count.
   if (state.deletedSeq > 0 && facts.lastSeq <= state.deletedSeq) {
@@ -113,6 +125,24 @@ const pin = (command: PinConversation, state: InboxMarks, facts: InboxFacts): De
   return moved('ConversationPinned', command, state, { pinnedAt: command.at })
 }
 
+/** All or none; each part that changes something is an event of its own, with all marks after it. */
+const setConversation = (
+  command: SetConversation,
+  state: InboxMarks,
+  facts: InboxFacts,
+): Decision<InboxEvent, InboxRejection> => {
+  const { pinned, reminder, doNotDisturb } = command
+  const pinning = pinned === true ? pin(command, state, facts) : []
+  if (isRejection(pinning)) return pinning
+  const first = pinned === false ? moved('ConversationUnpinned', command, state, { pinnedAt: null }) : pinning
+  const after = first.reduce(evolve, state)
+  const reminded = {
+    ...(reminder === undefined ? undefined : { reminder }),
+    ...(doNotDisturb === undefined ? undefined : { doNotDisturb }),
+  }
+  return [...first, ...moved('ConversationReminderSet', command, after, reminded)]
+}
+
 const deleteConversation = (
   command: DeleteConversation,
   state: InboxMarks,
@@ -125,20 +155,18 @@ const deleteConversation = (
   return moved('ConversationDeleted', command, state, command.messages ? { ...gone, clearedSeq: lastSeq } : gone)
 }
 
-/** The rules of `inbox-<userId>~<conversationId>` (R72, R73, R80–R83). */
+/** The rules of `inbox-<userId>~<conversationId>` (R30, R72, R73, R80–R84). */
 export const inbox: Decider<InboxMarks, InboxCommand, InboxEvent, InboxRejection, InboxFacts> = {
   category: 'inbox',
   load: { by: 'last' },
-  initial: { readSeq: 0, clearedSeq: 0, deletedSeq: 0, pinnedAt: null },
+  initial: noMarks,
   evolve,
   decide: (command, state, facts) => {
     switch (command.type) {
       case 'MarkRead':
         return markRead(command, state, facts)
-      case 'PinConversation':
-        return pin(command, state, facts)
-      case 'UnpinConversation':
-        return moved('ConversationUnpinned', command, state, { pinnedAt: null })
+      case 'SetConversation':
+        return setConversation(command, state, facts)
       case 'ClearConversation':
         return clear(command, state, facts)
       case 'DeleteConversation':

@@ -2,6 +2,7 @@
 // Pure; no route of its own.
 
 import type { ConversationId } from '../../domain/ids.ts'
+import { noMarks } from '../../domain/inbox/inbox.ts'
 import type { ConversationRow } from '../../domain/rows.ts'
 import type { Action } from '../actions.ts'
 import { putFrame, type Topic } from '../protocol.ts'
@@ -26,5 +27,7 @@ export const newConversationRow = (
   readSeq: seq,
   clearedSeq: 0,
   pinnedAt: null,
+  reminder: noMarks.reminder,
+  doNotDisturb: noMarks.doNotDisturb,
   active: true,
 })

@@ -28,36 +28,37 @@ export const patchGroup = (topic: Topic, cursor: string, groupId: GroupId, set: 
 
 /**
  * Those who came in: the group's row, its topic, and its conversation from here on. The conversation stays out of their lists
- * until its next message (R78); one who comes back may hold its row, and goes on with it.
+ * until its next message (R78); one who comes back may hold its row, and goes on with it, save where all that was said before is
+ * theirs now: that row is another's end.
  */
 const welcomes = (
   groupId: GroupId,
   userIds: readonly UserId[],
   facts: RouteFacts,
   cursor: string,
+  history = false,
 ): readonly Action[] => {
   const group = facts.group(groupId)
   const conversationId = groupConversationId(groupId)
   const { seq } = facts.head(conversationId)
-  const back = patchFrame(
-    cursor,
-    'conversations',
-    conversationId,
-    JSON.stringify({ active: true, readSeq: seq, unread: 0 }),
-  )
+  const set = JSON.stringify({ active: true, readSeq: seq, unread: 0 })
+  const back = history
+    ? removeFrame(cursor, 'conversations', conversationId)
+    : patchFrame(cursor, 'conversations', conversationId, set)
+  const seesAll = history ? ({ seesAll: true } as const) : undefined
   return userIds.flatMap(userId => {
     const row = groupRowOf(group, userId, noProfile)
     const topic = userTopic(userId)
-    const { clearedSeq, pinnedAt } = facts.marks(userId, conversationId)
+    const { clearedSeq, pinnedAt, reminder, doNotDisturb } = facts.marks(userId, conversationId)
     return [
       ...(row === undefined ? [] : [put(topic, cursor, 'groups', row)]),
       publish(topic, back),
       {
         do: 'hide',
         userId,
-        row: { ...newConversationRow(conversationId, 'group', seq), clearedSeq, pinnedAt },
+        row: { ...newConversationRow(conversationId, 'group', seq), clearedSeq, pinnedAt, reminder, doNotDisturb },
       } as const,
-      { do: 'join', userId, topic: groupTopic(groupId) } as const,
+      { do: 'join', userId, topic: groupTopic(groupId), ...seesAll } as const,
     ]
   })
 }
@@ -72,10 +73,10 @@ const groupNeeds = ({ groupId }: { groupId: GroupId }): readonly Need[] => [
 
 const membersAdded: Routes['MembersAdded'] = {
   needs: data => [...groupNeeds(data), ...marksNeeds(data.groupId, data.userIds)],
-  actions: ({ data: { groupId, userIds, memberCount } }, facts, cursor) => [
+  actions: ({ data: { groupId, userIds, memberCount, history } }, facts, cursor) => [
     patchGroup(groupTopic(groupId), cursor, groupId, { memberCount }),
     ...newMemberRows(groupId, userIds, facts.group(groupId), cursor),
-    ...welcomes(groupId, userIds, facts, cursor),
+    ...welcomes(groupId, userIds, facts, cursor, history),
   ],
 }
 

@@ -1,7 +1,8 @@
 // Owns who hears of what somebody did to a conversation for themselves: their own devices, nobody else.
 
 import { type ConversationId, conversationParts } from '../../domain/ids.ts'
-import type { InboxEvent, InboxMarks } from '../../domain/inbox/events.ts'
+import type { InboxEvent, RecordedMarks } from '../../domain/inbox/events.ts'
+import { marksIn } from '../../domain/inbox/inbox.ts'
 import type { Action, HiddenMarks, Need, Routes } from '../actions.ts'
 import { groupTopic, patchFrame, removeFrame, type Topic, userTopic } from '../protocol.ts'
 import { newConversationRow, publish } from './frames.ts'
@@ -19,7 +20,7 @@ const patchMarks = (
 }
 
 /** Up to where the user has nothing unread. */
-const readSeqOf = ({ readSeq, clearedSeq }: InboxMarks): number => Math.max(readSeq, clearedSeq)
+const readSeqOf = ({ readSeq, clearedSeq }: RecordedMarks): number => Math.max(readSeq, clearedSeq)
 
 const headNeeds = ({ conversationId }: { conversationId: ConversationId }): readonly Need[] => [
   { what: 'head', conversationId },
@@ -58,7 +59,9 @@ const conversationDeleted: Routes['ConversationDeleted'] = {
     const readSeq = readSeqOf(marks)
     const kind = conversationParts(conversationId)?.kind ?? 'p2p'
     const { seq: headSeq } = facts.head(conversationId)
-    const row = { ...newConversationRow(conversationId, kind, headSeq), readSeq, clearedSeq }
+    const { reminder, doNotDisturb } = marksIn(marks)
+    const begun = newConversationRow(conversationId, kind, headSeq)
+    const row = { ...begun, readSeq, clearedSeq, reminder, doNotDisturb }
     return [
       {
         do: 'either',
@@ -83,6 +86,12 @@ export const inboxRoutes = {
   },
   ConversationPinned: {
     actions: ({ data }, _facts, cursor) => patchMarks(data, { pinnedAt: data.marks.pinnedAt }, cursor),
+  },
+  ConversationReminderSet: {
+    actions: ({ data }, _facts, cursor) => {
+      const { reminder, doNotDisturb } = marksIn(data.marks)
+      return patchMarks(data, { reminder, doNotDisturb }, cursor)
+    },
   },
   ConversationUnpinned: { actions: ({ data }, _facts, cursor) => patchMarks(data, { pinnedAt: null }, cursor) },
   ConversationCleared: conversationCleared,

@@ -3,14 +3,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ConversationId, Instant, UserId } from '../../domain/ids.ts'
-import { type InboxCommand, type InboxEvent, type InboxMarks, inbox } from '../../domain/inbox/inbox.ts'
+import { type InboxCommand, type InboxEvent, type InboxMarks, inbox, noMarks } from '../../domain/inbox/inbox.ts'
 import { limits } from '../../domain/limits.ts'
 import { fold, specify } from '../support/specify.ts'
 
 const { given } = specify(inbox)
 const at = '2026-11-23T08:00:00.000Z' as Instant
 const base = { userId: 'ann' as UserId, conversationId: 'p2p:ann:bob' as ConversationId, at }
-const none: InboxMarks = { readSeq: 0, clearedSeq: 0, deletedSeq: 0, pinnedAt: null }
+const none = noMarks
 const facts = (lastSeq: number, pinnedCount = 0, floorSeq = 0) => ({ lastSeq, floorSeq, pinnedCount })
 
 const event = (type: InboxEvent['type'], marks: Partial<InboxMarks>): InboxEvent => ({
@@ -18,8 +18,8 @@ const event = (type: InboxEvent['type'], marks: Partial<InboxMarks>): InboxEvent
   data: { userId: base.userId, conversationId: base.conversationId, marks: { ...none, ...marks }, at },
 })
 const read = (seq: number): InboxCommand => ({ type: 'MarkRead', seq, ...base })
-const pin: InboxCommand = { type: 'PinConversation', ...base }
-const unpin: InboxCommand = { type: 'UnpinConversation', ...base }
+const pin: InboxCommand = { type: 'SetConversation', pinned: true, ...base }
+const unpin: InboxCommand = { type: 'SetConversation', pinned: false, ...base }
 const clear: InboxCommand = { type: 'ClearConversation', ...base }
 const remove = (messages: boolean): InboxCommand => ({ type: 'DeleteConversation', messages, ...base })
 
@@ -201,5 +201,47 @@ describe('under any sequence of commands and facts, also stale ones', () => {
         }
       }),
     )
+  })
+})
+
+describe('what one wants to be told of (R30, R84)', () => {
+  const set = (changes: object): InboxCommand => ({ type: 'SetConversation', ...changes, ...base })
+
+  it('is set part by part, and kept by every later event', () => {
+    const state = given()
+      .when(set({ reminder: 'admins' }), facts(3))
+      .then([event('ConversationReminderSet', { reminder: 'admins' })])
+    expect(state).toStrictEqual({ ...none, reminder: 'admins' })
+    given(event('ConversationReminderSet', { reminder: 'admins' }))
+      .when(set({ doNotDisturb: true }), facts(3))
+      .then([event('ConversationReminderSet', { reminder: 'admins', doNotDisturb: true })])
+    given(event('ConversationReminderSet', { reminder: 'none' }))
+      .when(read(3), facts(3))
+      .then([event('ConversationRead', { reminder: 'none', readSeq: 3 })])
+  })
+
+  it('goes with a pin in one step, all or none', () => {
+    given()
+      .when(set({ pinned: true, reminder: 'none' }), facts(3))
+      .then([
+        event('ConversationPinned', { pinnedAt: at }),
+        event('ConversationReminderSet', { pinnedAt: at, reminder: 'none' }),
+      ])
+    given()
+      .when(set({ pinned: true, reminder: 'none' }), facts(3, limits.pinnedConversationsMax))
+      .rejects('conversation.pin-limit')
+  })
+
+  it('is no event when it is so already', () => {
+    given()
+      .when(set({ reminder: 'all', doNotDisturb: false }), facts(3))
+      .then([])
+    given().when(set({}), facts(3)).then([])
+  })
+
+  it('is the usual where an event was recorded before it existed', () => {
+    const { readSeq, clearedSeq, deletedSeq, pinnedAt } = none
+    const early = { ...event('ConversationRead', {}).data, marks: { readSeq, clearedSeq, deletedSeq, pinnedAt } }
+    expect(given({ type: 'ConversationRead', data: early }).state()).toStrictEqual(none)
   })
 })

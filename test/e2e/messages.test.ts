@@ -64,6 +64,8 @@ describe('a text', () => {
       readSeq: 0,
       clearedSeq: 0,
       pinnedAt: null,
+      reminder: 'all',
+      doNotDisturb: false,
       active: true,
       lastMessage: message,
     }

@@ -154,24 +154,24 @@ describe('a repeated command', () => {
 
   test('is known after a restart also where a stream is loaded by its last event', async () => {
     const conversationId = 'group:g1' as ConversationId
-    const give = (type: 'PinConversation' | 'UnpinConversation', key?: string) =>
+    const give = (pinned: boolean, key?: string) =>
       node.handle(
         inbox,
         streamOf.inbox(ann, conversationId),
-        { type, userId: ann, conversationId, at },
+        { type: 'SetConversation', pinned, userId: ann, conversationId, at },
         {
           facts: { lastSeq: 5, floorSeq: 0, pinnedCount: 0 },
           ...(key === undefined ? undefined : { key: { caller: 'ann', key, fingerprint: 'print' } }),
         },
       )
-    const pinned = await done(give('PinConversation', 'pin'))
-    await done(give('UnpinConversation'))
+    const pinned = await done(give(true, 'pin'))
+    await done(give(false))
     await restart()
     // A pin that was taken off again must not come back because its request did.
-    expect(await give('PinConversation', 'pin')).toMatchObject({ position: pinned.position, repeated: true })
+    expect(await give(true, 'pin')).toMatchObject({ position: pinned.position, repeated: true })
     expect(await wholeStream(log.store, streamOf.inbox(ann, conversationId))).toHaveLength(2)
     store.reads.length = 0
-    await done(give('PinConversation', 'again'))
+    await done(give(true, 'again'))
     expect(store.reads).toEqual([])
   })
 

@@ -152,6 +152,8 @@ describe.each(databaseKinds)('messages on %s', kind => {
       readSeq: 5,
       clearedSeq: 5,
       pinnedAt: null,
+      reminder: 'all',
+      doNotDisturb: false,
       active: true,
       lastMessage: null,
     })

@@ -44,6 +44,8 @@ const hiddenRow = (conversationId: ConversationId, seq: number): ConversationRow
   readSeq: seq,
   clearedSeq: 0,
   pinnedAt: null,
+  reminder: 'all',
+  doNotDisturb: false,
   active: true,
 })
 /** Holds everything the router wants to read. */

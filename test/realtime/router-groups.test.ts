@@ -1,7 +1,7 @@
 // Who hears of what in a group: those who come, those who stay, and never those who are out.
 
 import { describe, expect, test } from 'vitest'
-import type { InboxMarks } from '../../domain/inbox/inbox.ts'
+import { type InboxMarks, noMarks } from '../../domain/inbox/inbox.ts'
 import type { Action } from '../../realtime/actions.ts'
 import { groupTopic, membersTopic, userTopic } from '../../realtime/protocol.ts'
 import { needsOf, route } from '../../realtime/router.ts'
@@ -30,10 +30,7 @@ const created = groupCreated(1, [bob, cid])
 const friends = groupOf(created)
 const cursorAt = (position: number) => prefix + positionAt(position)
 const marks = (changes: Partial<InboxMarks> = {}): InboxMarks => ({
-  readSeq: 0,
-  clearedSeq: 0,
-  deletedSeq: 0,
-  pinnedAt: null,
+  ...noMarks,
   ...changes,
 })
 const head = (seq: number) => ({ head: () => ({ seq }) })

@@ -5,7 +5,7 @@ import { account } from '../../domain/account/account.ts'
 import type { ProfileChanges } from '../../domain/account/profile.ts'
 import { type EventType, eventCatalogue } from '../../domain/events.ts'
 import type { ConversationId, SessionId, UserId } from '../../domain/ids.ts'
-import type { InboxMarks } from '../../domain/inbox/inbox.ts'
+import { type InboxMarks, noMarks } from '../../domain/inbox/inbox.ts'
 import type { OpenSession } from '../../domain/session/session.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
 import type { Action, RouteFacts } from '../../realtime/actions.ts'
@@ -40,10 +40,7 @@ const created = groupCreated(1, [bob, cid])
 const friends = groupOf(created)
 const cursorAt = (position: number) => prefix + positionAt(position)
 const marks = (changes: Partial<InboxMarks> = {}): InboxMarks => ({
-  readSeq: 0,
-  clearedSeq: 0,
-  deletedSeq: 0,
-  pinnedAt: null,
+  ...noMarks,
   ...changes,
 })
 const inboxEvent = (
@@ -348,6 +345,7 @@ describe('over all events', () => {
     ConversationRead: inboxEvent('ConversationRead', {}, inGroup),
     ConversationPinned: inboxEvent('ConversationPinned', {}, inGroup),
     ConversationUnpinned: inboxEvent('ConversationUnpinned', {}, inGroup),
+    ConversationReminderSet: inboxEvent('ConversationReminderSet', { reminder: 'none' }, inGroup),
     ConversationCleared: inboxEvent('ConversationCleared', {}, inGroup),
     ConversationDeleted: inboxEvent('ConversationDeleted', {}, inGroup),
     FriendRequested: recorded(5, 'FriendRequested', asking),

@@ -262,6 +262,8 @@ describe('a replay', () => {
       readSeq: 2,
       clearedSeq: 0,
       pinnedAt: null,
+      reminder: 'all',
+      doNotDisturb: false,
       active: true,
     }
     const room = openLiveRoom()
@@ -343,7 +345,14 @@ describe('whenever a device comes, by rows or by its cursor', () => {
   const snapshotAfter = (count: number, { after }: ReturnType<typeof lifeOf>): SyncSnapshot => {
     const state = after[count - 1]
     if (state === undefined) return snapshotAt(0)
-    const row = { unread: 0, clearedSeq: 0, pinnedAt: null, active: true } as const
+    const row = {
+      unread: 0,
+      clearedSeq: 0,
+      pinnedAt: null,
+      active: true,
+      reminder: 'all',
+      doNotDisturb: false,
+    } as const
     const hidden: ConversationRow[] = []
     if (state.isHidden)
       hidden.push({ ...row, conversationId: chat, kind: 'p2p', lastSeq: state.seq, readSeq: state.seq })

@@ -145,7 +145,8 @@ const compareHttp = async (get: Get, userId: string, fresh: Replica): Promise<[s
     const one = await get(`/v1/conversations/${encodeURIComponent(id)}`)
     if (canonical(one) !== canonical(row)) found.push(`conversation ${id}: ${canonical(one)} / ${canonical(row)}`)
   }
-  const unread = conversations.reduce((sum, row) => sum + Number(row.unread), 0)
+  const heeded = conversations.filter(row => row.doNotDisturb !== true && row.reminder !== 'none')
+  const unread = heeded.reduce((sum, row) => sum + Number(row.unread), 0)
   const { total } = await get('/v1/unread')
   if (total !== unread) found.push(`unread in all: ${total}, of the rows ${unread}`)
   return [found, visible]

@@ -19,7 +19,7 @@ import {
   systemUserId,
   type UserId,
 } from '../../domain/ids.ts'
-import type { InboxMarks } from '../../domain/inbox/events.ts'
+import { type InboxMarks, noMarks } from '../../domain/inbox/inbox.ts'
 import { instantPlusSeconds } from '../../domain/instants.ts'
 import { type MemberProfile, noProfile } from '../../domain/member/member.ts'
 import type { ReadMarks } from '../../domain/notification/events.ts'
@@ -50,6 +50,7 @@ export class Ledger {
   readonly #marks = new Map<string, InboxMarks>()
   readonly #readMarks = new Map<UserId, ReadMarks>()
   readonly #members = new Map<string, Set<UserId>>()
+  readonly #history = new Map<string, boolean>()
   readonly #joined = new Map<string, Instant>()
 
   constructor(options: { readonly startMs?: number; readonly stepMs?: number } = {}) {
@@ -245,8 +246,7 @@ export class Ledger {
   }
 
   marksOf(name: string, conversationId: ConversationId): InboxMarks {
-    const none: InboxMarks = { readSeq: 0, clearedSeq: 0, deletedSeq: 0, pinnedAt: null }
-    return this.#marks.get(`${name} ${conversationId}`) ?? none
+    return this.#marks.get(`${name} ${conversationId}`) ?? noMarks
   }
 
   mark(
@@ -256,6 +256,7 @@ export class Ledger {
       | 'ConversationRead'
       | 'ConversationPinned'
       | 'ConversationUnpinned'
+      | 'ConversationReminderSet'
       | 'ConversationCleared'
       | 'ConversationDeleted',
     changes: Partial<InboxMarks>,
@@ -323,7 +324,8 @@ export class Ledger {
       for (const userId of userIds) members.add(userId)
     })
     for (const name of names) this.#joined.set(`${groupId} ${name}`, this.at)
-    return this.record(streamOf.group(after.groupId), 'MembersAdded', { ...after, userIds, by: user(by) })
+    const history = this.#history.get(groupId) === true ? { history: true as const } : undefined
+    return this.record(streamOf.group(after.groupId), 'MembersAdded', { ...after, userIds, ...history, by: user(by) })
   }
 
   kick(groupId: string, by: string, names: readonly string[], reason: 'kicked' | 'left' = 'kicked'): Position {
@@ -345,6 +347,7 @@ export class Ledger {
   }
 
   update(groupId: string, by: string, changed: EventOf<'GroupUpdated'>['data']['changed']): Position {
+    if (changed.historyBeforeJoin !== undefined) this.#history.set(groupId, changed.historyBeforeJoin)
     const data = { groupId: groupId as GroupId, changed, by: user(by), at: this.at }
     return this.record(streamOf.group(data.groupId), 'GroupUpdated', data)
   }

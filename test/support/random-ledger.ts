@@ -51,7 +51,7 @@ const mark = (ledger: Ledger, conversationId: ConversationId, one: number, two: 
   if (conversationId.startsWith('p2p:') && !partiesOf(conversationId).includes(user(name))) return
   const { seq } = ledger.headOf(conversationId)
   const before = ledger.marksOf(name, conversationId)
-  switch (two % 6) {
+  switch (two % 7) {
     case 0:
     case 1:
       if (seq > 0) ledger.read(name, conversationId, Math.max(before.readSeq, three % (seq + 1)))
@@ -67,6 +67,12 @@ const mark = (ledger: Ledger, conversationId: ConversationId, one: number, two: 
       break
     case 5:
       ledger.remove(name, conversationId)
+      break
+    case 6:
+      ledger.mark(name, conversationId, 'ConversationReminderSet', {
+        reminder: three % 2 ? 'none' : 'admins',
+        doNotDisturb: three % 3 === 0,
+      })
       break
   }
 }
@@ -213,6 +219,8 @@ export interface Expected {
   readonly unread: number
   readonly isListed: boolean
   readonly isActive: boolean
+  /** The user wants to be told of nothing in it. */
+  readonly isMuted: boolean
 }
 
 /** Counts by walking the log; undefined when the user has no such conversation. */
@@ -223,7 +231,7 @@ export const expectedOf = (
 ): Expected | undefined => {
   const said: Said[] = []
   const spans: { from: number; to: number | undefined }[] = []
-  const marks = { base: 0, cleared: 0, deleted: 0 }
+  const marks = { base: 0, cleared: 0, deleted: 0, muted: false }
   const isGroup = conversationId.startsWith('group:')
   const isParty = partiesOf(conversationId).includes(userId)
   const canSee = (seq: number) => spans.some(({ from, to }) => seq >= from && seq <= (to ?? Number.POSITIVE_INFINITY))
@@ -240,14 +248,16 @@ export const expectedOf = (
       const joins =
         type === 'GroupCreated' ? [data.ownerId, ...data.memberIds] : type === 'MembersAdded' ? data.userIds : []
       if (joins.includes(userId)) {
-        spans.push({ from: said.length + 1, to: undefined })
+        spans.push({ from: data.history === true ? 1 : said.length + 1, to: undefined })
         marks.base = Math.max(marks.base, said.length)
+        if (data.history === true) marks.deleted = Math.max(marks.deleted, said.length)
       }
       const span = spans.at(-1)
       if (type === 'MembersRemoved' && data.userIds.includes(userId) && span !== undefined) span.to = said.length
     } else if (type.startsWith('Conversation') && data.userId === userId && data.conversationId === conversationId) {
       if (isGroup && spans.length === 0) continue
       const visible = lastVisible()
+      marks.muted = data.marks.doNotDisturb || data.marks.reminder === 'none'
       marks.cleared = Math.max(marks.cleared, Math.min(data.marks.clearedSeq, visible))
       marks.deleted = Math.max(marks.deleted, Math.min(data.marks.deletedSeq, visible))
       marks.base = Math.max(marks.base, marks.cleared, Math.min(data.marks.readSeq, visible))
@@ -264,5 +274,6 @@ export const expectedOf = (
     ).length,
     isListed: last > marks.deleted,
     isActive: end === Number.POSITIVE_INFINITY,
+    isMuted: marks.muted,
   }
 }

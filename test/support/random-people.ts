@@ -221,6 +221,13 @@ export class RandomPeople {
       if (conversation === undefined) return
       await this.#ask(this.#slot(by), 'updateConversation', { conversationId: conversation.conversationId, pinned })
     },
+    remind: async ({ to, doNotDisturb, reminder, ...by }) => {
+      const conversation = this.#conversation(by.who, to)
+      if (conversation === undefined) return
+      const { conversationId } = conversation
+      const set = conversationId.startsWith('group:') ? { doNotDisturb, reminder } : { doNotDisturb }
+      await this.#ask(this.#slot(by), 'updateConversation', { conversationId, ...set })
+    },
     clear: async ({ to, ...by }) => {
       const conversation = this.#conversation(by.who, to)
       if (conversation === undefined) return
