@@ -48,6 +48,7 @@ const inboxEvent = (
     | 'ConversationRead'
     | 'ConversationPinned'
     | 'ConversationUnpinned'
+    | 'ConversationReminderSet'
     | 'ConversationCleared'
     | 'ConversationDeleted',
   changes: Partial<InboxMarks>,

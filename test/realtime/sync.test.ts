@@ -7,6 +7,7 @@ import type { ConversationRow } from '../../domain/rows.ts'
 import { topicsBefore } from '../../realtime/hub.ts'
 import { groupTopic, pieceBytesMax, userTopic } from '../../realtime/protocol.ts'
 import type { RingEntry } from '../../realtime/ring.ts'
+import { newConversationRow } from '../../realtime/routes/frames.ts'
 import {
   catchUpMsMax,
   pieces,
@@ -254,18 +255,7 @@ describe('a replay', () => {
   })
 
   test('brings a hidden conversation back before its message, also for a second device', async () => {
-    const hidden: ConversationRow = {
-      conversationId: p2p,
-      kind: 'p2p',
-      lastSeq: 2,
-      unread: 0,
-      readSeq: 2,
-      clearedSeq: 0,
-      pinnedAt: null,
-      reminder: 'all',
-      doNotDisturb: false,
-      active: true,
-    }
+    const hidden = newConversationRow(p2p, 'p2p', 2)
     const room = openLiveRoom()
     await room.route(message(1, 3, bob, p2p))
     for (const _device of ['first', 'second']) {
