@@ -52,11 +52,17 @@ export const closes = {
     reconnect: 'refresh',
     meaning: 'The access token of the hello has expired: refresh it, then connect.',
   },
+  tokenInvalid: {
+    code: 4403,
+    reason: 'token.invalid',
+    reconnect: 'never',
+    meaning: 'The token of the hello is none of ours: sign in again.',
+  },
   ended: {
     code: 4403,
     reason: 'session.ended',
     reconnect: 'never',
-    meaning: 'The token is not valid, or the device was signed out, kicked or banned: sign in again.',
+    meaning: 'The device was signed out, kicked or banned: sign in again.',
   },
   noHello: { code: 4408, reason: 'hello.timeout', reconnect: 'later', meaning: 'No hello came in time.' },
   replaced: {

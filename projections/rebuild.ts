@@ -70,6 +70,16 @@ const unlead = statement(
 /** Some query held a table too long, or stood in the way the other way round. */
 const isInTheWay = (error: unknown): boolean => ['55P03', '40P01'].includes(String((error as { code?: unknown }).code))
 
+/** Somebody's view, or the like, was made on the tables that would go: it is theirs, and not to be dropped for them. */
+const refusalOfDependents = (error: unknown): RebuildRefused | undefined => {
+  const { code, detail } = error as { code?: unknown; detail?: unknown }
+  if (code !== '2BP01') return undefined
+  return new RebuildRefused(
+    `Something else was made on the tables of the read models: ${detail}. Drop it, rebuild, and make it again.`,
+    { cause: error },
+  )
+}
+
 /** Walks the log from a position, the next page under way while one is folded. */
 const readerFrom = (store: EventStore, after: Position) => {
   let last = after
@@ -199,7 +209,7 @@ const swap = async (rebuild: Rebuild): Promise<boolean> => {
     return true
   } catch (error) {
     if (isInTheWay(error)) return false
-    throw error
+    throw refusalOfDependents(error) ?? error
   }
 }
 

@@ -2,7 +2,7 @@
 // Writes through its outbox only, which knows when the socket is gone.
 
 import type { WebSocket } from 'uWebSockets.js'
-import { isRejection } from '../domain/decider.ts'
+import { isRejection, type Rejection } from '../domain/decider.ts'
 import type { CloseName } from '../domain/frames.ts'
 import type { ConversationId, GroupId, Position, SessionId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
@@ -44,6 +44,10 @@ const isMuch = (frames: readonly string[]): boolean =>
   frames.length > lastReplayFramesMax || frames.reduce((sum, { length }) => sum + length, 0) > lastReplayUnitsMax
 
 const noSuchGroup = (detail: string): string => errorText('group.not-found', detail)
+
+/** What a device is told whose token is not taken. */
+const closeOf = ({ rejected }: Rejection): CloseName =>
+  rejected === 'token.expired' ? 'tokenExpired' : rejected === 'token.invalid' ? 'tokenInvalid' : 'ended'
 
 export class DeviceSocket implements LiveSocket {
   readonly #out: Outbox<SocketData>
@@ -288,7 +292,7 @@ export class DeviceSocket implements LiveSocket {
     const { node, hub, authenticate, cursorPrefix } = this.#context
     if (node.behind) return this.end('behind')
     const device = await authenticate(hello.args.token)
-    if (isRejection(device)) return this.end(device.rejected === 'token.expired' ? 'tokenExpired' : 'ended')
+    if (isRejection(device)) return this.end(closeOf(device))
     this.#device = device
     const { cursor } = hello.args
     const since = await sinceOf(cursor, cursorPrefix, hub.whenRouted)

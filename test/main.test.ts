@@ -275,6 +275,8 @@ describe('an EventStoreDB that goes away and comes back', () => {
         return sent.status === 201
       })
       expect(sent?.body).toMatchObject({ seq: 1 })
+
+      await standIn.kill()
       expect(await server.terminate(), server.output()).toBe('0')
     },
     slowMsMax,
@@ -320,6 +322,8 @@ describe.skipIf(postgresBinaries() === undefined)('a Postgres that goes away and
       await whenAsked(async () => (await list(meanwhile.position)).status === 200)
       const { items } = expectOk(await list(meanwhile.position))
       expect(items).toEqual([expect.objectContaining({ lastSeq: 2 })])
+
+      postgres.halt('immediate')
       expect(await server.terminate(), server.output()).toBe('0')
     },
     slowMsMax,

@@ -198,4 +198,17 @@ describe.each(databaseKinds)('a rebuild on %s', kind => {
     })
     expect(grants.map(row => row.table_name)).toEqual(['group', 'message'])
   })
+
+  test('is refused while a view stands on the tables, and says which', async () => {
+    const { database } = opened
+    const { events } = someLedger()
+    await fold(database, events)
+    const before = await allRows(database)
+    await database.transaction(transaction => transaction.execute('create view busiest as select * from conversation'))
+    const refused = rebuild(database, givenLog(testLogId, events), 'all')
+    await expect(refused).rejects.toThrow(/view busiest depends on table .*conversation.*Drop it, rebuild/)
+    expect(await allRows(database)).toEqual(before)
+    await database.transaction(transaction => transaction.execute('drop view busiest'))
+    await rebuild(database, givenLog(testLogId, events), 'all')
+  })
 })

@@ -59,7 +59,7 @@ describe('a hello', () => {
 
   test.each([
     ['with an expired token', hello('expired'), 4401, 'token.expired', 'refresh'],
-    ['with a wrong token', hello('wrong'), 4403, 'session.ended', 'never'],
+    ['with a wrong token', hello('wrong'), 4403, 'token.invalid', 'never'],
     ['of a session that is over', hello('ann/ann-9'), 4403, 'session.ended', 'never'],
   ])('%s ends the socket', async (_what, frame, code, reason, reconnect) => {
     const socket = await server.connect()
