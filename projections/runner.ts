@@ -100,11 +100,16 @@ class FoldingRunner implements Runner {
   isWorking = false
   readonly #options: RunnerOptions
   readonly #abort = new AbortController()
-  readonly #watch = createPositionWatch(() => this.#feed?.hurry())
+  readonly #watch = createPositionWatch(() => {
+    this.#feed?.hurry()
+    this.#lookNow()
+  })
   readonly #running: Promise<void>
   #feed: Feed | undefined
   #inHand: readonly RecordedEvent[] = []
   #suspectEvents = 0
+  /** Ends the pause of one who stands by while nobody waits. */
+  #lookNow = () => {}
 
   constructor(options: RunnerOptions) {
     this.#options = options
@@ -175,8 +180,17 @@ class FoldingRunner implements Runner {
       if (!isToldOf) this.#options.logger.info('read models: another process keeps them current, standing by')
       isToldOf = true
       this.#watch.advance(await readModelsPosition(session))
-      await pause(this.#watch.waiting > 0 ? standbyWaitingMs : standbyMs, signal)
+      await this.#pauseStandingBy(signal)
     }
+  }
+
+  /** The first who begins to wait is looked for at once, and from then on at every short pause. */
+  async #pauseStandingBy(signal: AbortSignal): Promise<void> {
+    if (this.#watch.waiting > 0) return pause(standbyWaitingMs, signal)
+    const asked = new AbortController()
+    this.#lookNow = () => asked.abort()
+    await pause(standbyMs, AbortSignal.any([signal, asked.signal]))
+    this.#lookNow = () => {}
   }
 
   /** Works until something fails or the signal aborts. */

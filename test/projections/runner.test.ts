@@ -2,9 +2,11 @@
 // to another. Waits are for positions, never for time.
 
 import { pino } from 'pino'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Position } from '../../domain/ids.ts'
+import { positionBeforeAll } from '../../eventstore/port.ts'
 import { loadCheckpoint } from '../../projections/checkpoint.ts'
-import type { Database, Session } from '../../projections/database.ts'
+import type { Database, Session, Statement } from '../../projections/database.ts'
 import { type Runner, type RunnerOptions, startRunner } from '../../projections/runner.ts'
 import { type GivenLog, givenLog } from '../support/given-log.ts'
 import { Ledger, p2p } from '../support/ledger.ts'
@@ -15,9 +17,11 @@ import {
   empty,
   fold,
   openTestDatabase,
+  silentLogger,
   type TestDatabase,
   testLogId,
 } from '../support/read-models.ts'
+import { whenTrue } from '../support/test-node.ts'
 
 const waitMs = 30_000
 
@@ -275,4 +279,29 @@ describe.each(databaseKinds)('the runner on %s', kind => {
     await runner.stop()
     expect(await allRows(database)).toEqual(await rowsOf(events))
   })
+})
+
+test('one who stands by looks as soon as somebody waits for a position', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const log = givenLog(testLogId, bigLedger().events)
+    let looks = 0
+    let position: Position = positionBeforeAll
+    const query = async ({ name }: Statement) => {
+      if (name === 'runner-lead') return [{ leads: false }]
+      looks++
+      return [{ position }]
+    }
+    const session = { query, lost: new Promise(() => {}), release: async () => {} }
+    const database = { kind: 'postgres', query, session: async () => session } as unknown as Database
+    const runner = await startRunner({ store: log, database, logger: silentLogger })
+    await whenTrue(() => looks === 1)
+    position = await log.head()
+    // No time passes: only the asking itself can make it look again.
+    expect(await runner.passed(position, waitMs)).toBe(true)
+    expect(looks).toBe(2)
+    await runner.stop()
+  } finally {
+    vi.useRealTimers()
+  }
 })
