@@ -1,6 +1,7 @@
 // Owns the tables: every change to them, in order, for ever. A migration that has shipped is never edited; a new one is added.
 // Ids and positions compare byte by byte (collate "C"), as they do in TypeScript.
 
+import { hash } from 'node:crypto'
 import { type Kysely, type Migration, Migrator, sql } from 'kysely'
 import type { Schema } from './schema.ts'
 
@@ -109,17 +110,35 @@ const checkpoint = [
      purged_before timestamptz, purged_position char(16) collate "C")`,
 ]
 
-/** By name, in order of the names. */
-const migrations: Readonly<Record<string, Migration>> = {
-  '0001-read-models': {
-    up: database =>
-      run(database, [...checkpoint, ...accounts, ...conversations, ...groups, ...friends, ...notifications]),
-  },
+/** The name holds a print of the statements: tables that other statements made are never taken for these. */
+const named = (name: string, statements: readonly string[]): readonly [name: string, migration: Migration] => [
+  `${name}-${hash('sha1', statements.join('\n')).slice(0, 8)}`,
+  { up: database => run(database, statements) },
+]
+
+/** In order of the names. */
+const migrations: Readonly<Record<string, Migration>> = Object.fromEntries([
+  named('0001-read-models', [...checkpoint, ...accounts, ...conversations, ...groups, ...friends, ...notifications]),
+])
+
+/** The tables are not those of this version, nor can be brought to it; the message says what to do. */
+export class OtherVersion extends Error {
+  readonly code = 'other-version'
 }
 
-/** Brings the tables up to date; safe when several processes start at once. @throws what the failed migration threw */
+/**
+ * Brings the tables up to date; safe when several processes start at once.
+ * @throws OtherVersion, what the failed migration threw
+ */
 export const migrate = async (database: Kysely<Schema>): Promise<void> => {
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => ({ ...migrations }) } })
   const { error } = await migrator.migrateToLatest()
+  if (error instanceof Error && error.message.startsWith('corrupted migrations')) {
+    throw new OtherVersion(
+      `The tables of the read models were made by another version of the server; this one makes ${Object.keys(migrations).join(', ')}. ` +
+        'Start that version, or give this one an empty database: everything in it is made anew from the log.',
+      { cause: error },
+    )
+  }
   if (error !== undefined) throw error
 }

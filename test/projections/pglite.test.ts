@@ -66,6 +66,19 @@ describe('files of the embedded database', () => {
     expect(discards().length).toBe(1)
   })
 
+  test('are thrown away when another version made their tables', async () => {
+    expect(await unreadAfterStart()).toBe(1)
+    const database = await open()
+    await database.transaction(transaction =>
+      transaction.execute(
+        "update kysely_migration set name = '0001-read-models'; alter table conversation drop last_at",
+      ),
+    )
+    await database.close()
+    expect(await unreadAfterStart()).toBe(1)
+    expect(discards()).toEqual([expect.stringContaining('made by another version')])
+  })
+
   test('that cannot be written are refused with what to do', async () => {
     rmSync(path(), { recursive: true })
     writeFileSync(path(), '')

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { migrate } from '../../projections/migrations.ts'
 import { databaseKinds, openTestDatabase, type TestDatabase } from '../support/read-models.ts'
 
 interface Column {
@@ -70,5 +71,18 @@ describe.each(databaseKinds)('the schema on %s', kind => {
                and column_name not in ('log_id', 'device_id')`,
     })
     expect(wrong).toEqual([])
+  })
+
+  test('that other statements made is never taken for this one', async () => {
+    const { database } = opened
+    await migrate(database.kysely)
+    await database.transaction(transaction =>
+      transaction.execute("update kysely_migration set name = replace(name, '-models-', '-models-x')"),
+    )
+    await expect(migrate(database.kysely)).rejects.toThrow(/another version.*empty database/)
+    await database.transaction(transaction =>
+      transaction.execute("update kysely_migration set name = replace(name, '-models-x', '-models-')"),
+    )
+    await migrate(database.kysely)
   })
 })
