@@ -70,6 +70,10 @@ export const configSchema = z.object({
     .max(10_000)
     .default(limits.friendsMax)
     .describe('How many friends one user may have.'),
+  STRANGERS_MAY_CHAT: z
+    .enum(['true', 'false'])
+    .default('true')
+    .describe('Whether people who are no friends may write to each other.'),
   SMTP_URL: text
     .optional()
     .describe(

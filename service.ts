@@ -24,8 +24,10 @@ import { type Node, startNode } from './eventstore/node.ts'
 import { openEventStore } from './eventstore/open.ts'
 import { type EventStore, positionBeforeAll } from './eventstore/port.ts'
 import { exportWork } from './eventstore/transfer.ts'
+import { friendRequestExpiry } from './followers/friendships.ts'
 import { noticesFollower } from './followers/notices.ts'
 import { type RunningFollower, startFollower } from './followers/runner.ts'
+import { startSchedule } from './followers/schedule.ts'
 import { createRegistry } from './metrics.ts'
 import { type Database, openDatabase } from './projections/database.ts'
 import { allMembersOf } from './projections/member.ts'
@@ -145,11 +147,16 @@ const openStores = async (options: ServiceOptions, closers: Closers, wait: (what
   return { store, keys, database, watch, runner }
 }
 
-const openNode = async ({ store, database, runner }: Stores, onError: Parts['onError']): Promise<Node> =>
+const openNode = async (
+  { store, database, runner }: Stores,
+  config: Config,
+  onError: Parts['onError'],
+): Promise<Node> =>
   startNode({
     store,
     clock: systemClock,
     readModelLagEvents: () => runner.lag().events,
+    strangersMayChat: config.STRANGERS_MAY_CHAT === 'true',
     lookUpSend: async (from, clientMessageId, after) => {
       if (!(await runner.passed(after, lookUpMsMax)))
         throw new ReadModelsBehind('The read models are behind. Try again in a moment.')
@@ -236,6 +243,14 @@ const openLine = async ({ options: { config, logger } }: Parts, closers: Closers
   return line
 }
 
+/** Work that time brings about; where the read models are folded, since it goes by them. */
+const startJobs = ({ node, database, runner, options, onError }: Parts, closers: Closers): void => {
+  if (!has(options.config, 'projections')) return
+  const passed = (position: Position, timeoutMs: number) => runner.passed(position, timeoutMs)
+  const jobs = startSchedule([friendRequestExpiry(node, database, passed)], onError)
+  closers.push(() => jobs.stop())
+}
+
 const startFollowers = ({ node, options, onError }: Parts, closers: Closers): readonly RunningFollower[] => {
   if (!has(options.config, 'projections')) return []
   const followers = [startFollower(node, noticesFollower(node), onError)]
@@ -272,12 +287,13 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   const stores = await openStores(options, closers, what => {
     waitingFor = [what]
   })
-  const node = await openNode(stores, onError)
+  const node = await openNode(stores, config, onError)
   closers.push(() => node.close())
   const tokens = createTokens({ keys: stores.keys, clock: systemClock, sessionIsValid: node.sessionIsValid })
   const cursorPrefix = `${stores.store.logId}.${readModelsVersion}.`
   const parts: Parts = { ...stores, options, node, tokens, onError, cursorPrefix, syncTurns: createSyncTurns() }
   const followers = startFollowers(parts, closers)
+  startJobs(parts, closers)
 
   let realtime: Realtime | undefined
   let signalLine: SignalLine | undefined

@@ -89,6 +89,7 @@ export const errorTable: { readonly [Code in ErrorCode]: ErrorRow } = {
   'conversation.pin-limit': row(409, 'Too many pinned conversations'),
   'message.not-found': row(404, 'No such message'),
   'message.blocked': row(403, 'Blocked by the recipient'),
+  'message.not-friends': row(403, 'Not a friend of the recipient'),
   'message.to-self': row(422, 'Writing to oneself'),
   'message.clock-ahead': row(422, 'The message id is from the future'),
   'message.not-sender': row(403, 'Not the sender'),

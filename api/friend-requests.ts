@@ -3,7 +3,6 @@
 
 import { z } from 'zod'
 import { account } from '../domain/account/account.ts'
-import { blocklist } from '../domain/blocklist/blocklist.ts'
 import { isRejection } from '../domain/decider.ts'
 import { type FriendSource, friendship, type RequestFacts } from '../domain/friendship/friendship.ts'
 import { friendRequestStates } from '../domain/friendship/row.ts'
@@ -11,6 +10,7 @@ import { group } from '../domain/group/group.ts'
 import { type GroupId, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { notification } from '../domain/notification/notification.ts'
+import { blocks } from '../eventstore/relations.ts'
 import { friendRequestChangesOf, friendRequestsOf } from '../projections/friend-lists.ts'
 import { madeId, runCommand } from './commands.ts'
 import { changesSince, incrementalQuery, incrementalReply, withoutSince } from './cursors.ts'
@@ -40,14 +40,14 @@ const sourceOf = ({ kind, groupId: id }: z.output<typeof sourceField>): FriendSo
 
 /** What must be known of the one who is asked, besides how many friends there are. */
 const factsOf = async ({ node }: Dependencies, by: UserId, to: UserId, source: FriendSource | undefined) => {
-  const [peerIsLive, peer, blocked, via] = await Promise.all([
+  const [peerIsLive, peer, isBlocked, via] = await Promise.all([
     node.isLive(to),
     node.load(account, streamOf.account(to)),
-    node.load(blocklist, streamOf.blocklist(to)),
+    blocks(node.load, to, by),
     source?.kind === 'group' ? node.load(group, streamOf.group(source.groupId)) : undefined,
   ])
   const peerPolicy = peer.state.status === 'created' ? peer.state.friendPolicy : 'nobody'
-  return { peerIsLive, peerPolicy, isBlocked: blocked.state.blocked.has(by), group: via?.state }
+  return { peerIsLive, peerPolicy, isBlocked, group: via?.state }
 }
 
 const request = async (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof requestBody>) => {

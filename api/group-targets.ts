@@ -1,9 +1,9 @@
 // Owns which users can be put into a group, and why the others cannot (R10, R14, R19): asked before the group decides.
 
 import { z } from 'zod'
-import { blocklist } from '../domain/blocklist/blocklist.ts'
-import { streamOf, type UserId } from '../domain/ids.ts'
+import type { UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
+import { blocks } from '../eventstore/relations.ts'
 import { groupsJoinedCounts } from '../projections/group.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import type { ErrorCode } from './errors.ts'
@@ -26,11 +26,7 @@ export const failedReply = z
   .array(z.object({ userId: reply.id, code: z.enum(['user.not-found', 'group.joined-limit', 'message.blocked']) }))
   .meta({ description: 'Who was not added, and why.' })
 
-/** A user who blocks somebody is not put into groups by them either (R10). */
-const blocks = async ({ node }: OperationDependencies, userId: UserId, by: UserId): Promise<boolean> =>
-  (await node.load(blocklist, streamOf.blocklist(userId))).state.blocked.has(by)
-
-/** Sorts the users a caller wants in a group. At most groupTargetsPerCallMax of them. */
+/** A user who blocks somebody is not put into groups by them either (R10). Sorts the users a caller wants in a group. At most groupTargetsPerCallMax of them. */
 export const targetsOf = async (
   dependencies: OperationDependencies,
   by: UserId,
@@ -41,7 +37,7 @@ export const targetsOf = async (
   const counted = withCaller ? [by, ...userIds] : userIds
   const [live, blocked, joined] = await Promise.all([
     Promise.all(userIds.map(userId => node.isLive(userId))),
-    Promise.all(userIds.map(userId => blocks(dependencies, userId, by))),
+    Promise.all(userIds.map(userId => blocks(node.load, userId, by))),
     counted.length === 0 ? new Map<UserId, number>() : groupsJoinedCounts(database, counted),
   ])
   const isFull = (userId: UserId) => (joined.get(userId) ?? 0) >= limits.groupsJoinedMax

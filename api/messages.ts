@@ -200,6 +200,7 @@ export const messageOperations: readonly Operation[] = [
       'conversation.not-found',
       'user.not-found',
       'message.blocked',
+      'message.not-friends',
       'message.to-self',
       'message.clock-ahead',
       'group.dissolved',

@@ -106,7 +106,7 @@ const messageEvent = (conversationId: ConversationId, seq: number, from: UserId,
   const anyGroup = { status: 'open', members } as never
   const facts = conversationId.startsWith('group:')
     ? ({ kind: 'group', group: anyGroup } as const)
-    : ({ kind: 'p2p', recipientIsLive: true, senderIsBlocked: false } as const)
+    : ({ kind: 'p2p', recipientIsLive: true, senderIsBlocked: false, senderIsStranger: false } as const)
   const decided = mustGo(conversation.decide(command, state, facts))
   if (isRejection(decided)) throw new Error('refused')
   const data = decided[0]?.data as object

@@ -55,6 +55,7 @@ export const rejectionCodes = [
   'conversation.pin-limit',
   'message.not-found',
   'message.blocked',
+  'message.not-friends',
   'message.to-self',
   'message.clock-ahead',
   'message.not-sender',

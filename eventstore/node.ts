@@ -12,6 +12,7 @@ import type { Clock } from './clock.ts'
 import { watchFreshness } from './freshness.ts'
 import { createHandle, type Handle, type HandleCounters } from './handle.ts'
 import { type EventStore, type RecordedEvent, Unavailable } from './port.ts'
+import { type Standing, standingOf } from './relations.ts'
 import { createSend, type NotifyCommand, type SendCommand, type SendReply } from './send.ts'
 import { createRecentSends, type RecentSends, type SentMessage } from './sends.ts'
 import { createStates, type Held, type States } from './states.ts'
@@ -42,6 +43,8 @@ export interface Node {
   send(command: SendCommand): Promise<SendReply | Rejection>
   /** Writes a server-made message exactly once for its source event. */
   notify(command: NotifyCommand): Promise<SendReply | Rejection>
+  /** Whether what `from` does in their conversation reaches `to`: not blocked, and no stranger where only friends may (R8, R10). */
+  reaches(from: UserId, to: UserId): boolean | Promise<boolean>
   /** Whether the account exists and its identity claim stands. */
   isLive(userId: UserId): boolean | Promise<boolean>
   /** Whether the device may still act: open, and its credentials not changed since (R4). */
@@ -68,6 +71,8 @@ export interface NodeDependencies {
   readonly lookUpSend: (from: UserId, clientMessageId: string, after: Position) => Promise<SentMessage | undefined>
   /** How many events the read models lag, if this process knows. */
   readonly readModelLagEvents: () => number
+  /** STRANGERS_MAY_CHAT; they may unless told otherwise. */
+  readonly strangersMayChat?: boolean
   /** For tests: waits before another try that pass at once. */
   readonly delay?: (milliseconds: number) => Promise<void>
   readonly onError: (error: unknown, what: string) => void
@@ -138,7 +143,8 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
       sessionIsValid(accountHeld.state, sessionHeld.state, sessionId),
     )
 
-  const { send, notify } = createSend({ ...dependencies, handle, load, isLive, recentSends })
+  const { strangersMayChat = true } = dependencies
+  const { send, notify } = createSend({ ...dependencies, handle, load, isLive, recentSends, strangersMayChat })
 
   await recentSends.load(store, start)
 
@@ -190,6 +196,10 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
     notify,
     isLive,
     sessionIsValid: validSession,
+    reaches: (from, to) => {
+      const standing = standingOf(load, strangersMayChat, from, to)
+      return isPromise(standing) ? standing.then(isWelcome) : isWelcome(standing)
+    },
     onEvents: listener => listeners.push(listener),
     onBehind: listener => behindListeners.push(listener),
     get behind() {
@@ -211,6 +221,8 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
     },
   }
 }
+
+const isWelcome = ({ senderIsBlocked, senderIsStranger }: Standing): boolean => !senderIsBlocked && !senderIsStranger
 
 /** Waits for what is done soon, but not longer. */
 const inTime = async (done: Promise<void>, milliseconds: number): Promise<void> => {

@@ -1,7 +1,6 @@
 // Owns the way of a message from a sender to the log: the hot path. Facts and duplicates come from memory, the rest is one
 // queue and one append. Must never append the same (sender, clientMessageId) twice, through whatever node, after whatever crash.
 
-import { blocklist } from '../domain/blocklist/blocklist.ts'
 import { type ConversationCommand, type ConversationFacts, conversation } from '../domain/conversation/conversation.ts'
 import type { NotificationBody } from '../domain/conversation/events.ts'
 import { isRejection, type Rejection, reject } from '../domain/decider.ts'
@@ -19,6 +18,7 @@ import {
 import { both, isPromise } from './at-hand.ts'
 import type { Clock } from './clock.ts'
 import { type Handle, Overloaded } from './handle.ts'
+import { standingOf } from './relations.ts'
 import { clockAhead, contentHashOf, type MessageContent, type RecentSends, type SentMessage } from './sends.ts'
 import type { States } from './states.ts'
 
@@ -68,6 +68,8 @@ export interface SendDependencies {
   readonly lookUpSend: (from: UserId, clientMessageId: string, after: Position) => Promise<SentMessage | undefined>
   /** How many events the read models lag, if this process knows. */
   readonly readModelLagEvents: () => number
+  /** Whether people who are no friends may write to each other (R8). */
+  readonly strangersMayChat: boolean
 }
 
 const notFound = () =>
@@ -79,12 +81,12 @@ const notFound = () =>
 /** Two of the same user name no conversation, but say what was meant: the rules have their own answer to that. */
 const noConversation = ({ conversationId, from }: SendCommand) =>
   conversationId === `p2p:${from}:${from}`
-    ? ({ kind: 'p2p', recipientIsLive: true, senderIsBlocked: false } as const)
+    ? ({ kind: 'p2p', recipientIsLive: true, senderIsBlocked: false, senderIsStranger: false } as const)
     : notFound()
 
 /** Builds the functions that send: facts and duplicates from memory, one queue, one append. */
 export const createSend = (dependencies: SendDependencies) => {
-  const { handle, load, isLive, recentSends, clock } = dependencies
+  const { handle, load, isLive, recentSends, clock, strangersMayChat } = dependencies
   /** Sends on their way: the same key once more waits for the first one's outcome. */
   const underWay = new Map<string, UnderWay>()
   let heldBackSends = 0
@@ -102,10 +104,12 @@ export const createSend = (dependencies: SendDependencies) => {
     const [one, other] = parts.users
     if (command.from !== one && command.from !== other) return notFound()
     const recipient = command.from === one ? other : one
-    return both(isLive(recipient), load(blocklist, streamOf.blocklist(recipient)), (recipientIsLive, { state }) => ({
+    const standing = standingOf(load, strangersMayChat, command.from, recipient)
+    return both(isLive(recipient), standing, (recipientIsLive, { senderIsBlocked, senderIsStranger }) => ({
       kind: 'p2p' as const,
       recipientIsLive,
-      senderIsBlocked: state.blocked.has(command.from),
+      senderIsBlocked,
+      senderIsStranger,
     }))
   }
 

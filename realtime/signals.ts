@@ -2,7 +2,6 @@
 // that is lost costs a hint, or leaves an old socket to its time-out. Within one node no line is needed.
 
 import { z } from 'zod'
-import { blocklist } from '../domain/blocklist/blocklist.ts'
 import { group } from '../domain/group/group.ts'
 import { type ConversationId, conversationParts, type SessionId, streamOf, type UserId } from '../domain/ids.ts'
 import { newId } from '../eventstore/clock.ts'
@@ -43,7 +42,7 @@ const typingTopic = (from: UserId, conversationId: ConversationId): Topic | unde
   return userTopic(from === one ? other : one)
 }
 
-/** Whether the others may be told: in a group from a member, of a pair unless the other one blocked. */
+/** Whether the others may be told: in a group from a member, of a pair where a message would arrive as well. */
 const mayType = async (node: Node, from: UserId, conversationId: ConversationId): Promise<boolean> => {
   const parts = conversationParts(conversationId)
   if (parts === undefined) return false
@@ -52,8 +51,7 @@ const mayType = async (node: Node, from: UserId, conversationId: ConversationId)
     return state.status === 'open' && state.members.has(from)
   }
   const [recipient] = parts.users.filter(userId => userId !== from)
-  const { state } = await node.load(blocklist, streamOf.blocklist(recipient as UserId))
-  return !state.blocked.has(from)
+  return node.reaches(from, recipient as UserId)
 }
 
 /** What a newer node says and this one does not know is left aside. */

@@ -116,7 +116,7 @@ describe('the packages', () => {
     kysely: /^projections\//,
     pg: /^projections\//,
     'pg-copy-streams': /^projections\//,
-    'node-cron': /^projections\//,
+    'node-cron': /^(projections|followers)\//,
     '@fastify/cors': /^api\//,
     '@fastify/helmet': /^api\//,
     '@fastify/swagger': /^api\//,

@@ -54,6 +54,8 @@ export type ConversationFacts =
       readonly recipientIsLive: boolean
       /** The sender is on the recipient's block list (R10). */
       readonly senderIsBlocked: boolean
+      /** Only friends may write to each other here, and the two are none (R8). */
+      readonly senderIsStranger: boolean
     }
   | { readonly kind: 'group'; readonly group: Group }
   | { readonly kind: 'server' }
@@ -61,6 +63,7 @@ export type ConversationFacts =
 export type ConversationRejection =
   | 'message.to-self'
   | 'message.blocked'
+  | 'message.not-friends'
   | 'user.not-found'
   | 'conversation.not-found'
   | 'group.dissolved'
@@ -94,6 +97,7 @@ const refusedP2p = (
   if (!first && !second) return reject('conversation.not-found', 'There is no such conversation for you.')
   if (!facts.recipientIsLive) return reject('user.not-found', 'There is no such user.')
   if (facts.senderIsBlocked) return reject('message.blocked', 'This user does not receive messages from you.')
+  if (facts.senderIsStranger) return reject('message.not-friends', 'Only friends can write to each other here.')
   return undefined
 }
 

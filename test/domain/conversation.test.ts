@@ -30,7 +30,7 @@ const eve = 'eve' as UserId
 const p2p = p2pConversationId(ann, bob)
 const groupId = 'g1' as GroupId
 const inGroup = groupConversationId(groupId)
-const free: ConversationFacts = { kind: 'p2p', recipientIsLive: true, senderIsBlocked: false }
+const free: ConversationFacts = { kind: 'p2p', recipientIsLive: true, senderIsBlocked: false, senderIsStranger: false }
 
 const send = (from: UserId, conversationId: ConversationId = p2p): SendMessage => ({
   type: 'SendMessage',
@@ -152,15 +152,29 @@ describe('a P2P message', () => {
   })
 
   it('is refused to one who does not exist', () => {
-    given().when(send(ann), { kind: 'p2p', recipientIsLive: false, senderIsBlocked: false }).rejects('user.not-found')
+    given()
+      .when(send(ann), { kind: 'p2p', recipientIsLive: false, senderIsBlocked: false, senderIsStranger: false })
+      .rejects('user.not-found')
   })
 
   it('is refused to one who blocks the sender (R10)', () => {
-    given().when(send(ann), { kind: 'p2p', recipientIsLive: true, senderIsBlocked: true }).rejects('message.blocked')
+    given()
+      .when(send(ann), { kind: 'p2p', recipientIsLive: true, senderIsBlocked: true, senderIsStranger: false })
+      .rejects('message.blocked')
   })
 })
 
 describe('a group message', () => {
+  it('of a stranger is refused where only friends may write, and of one blocked as a block (R8, R10)', () => {
+    const stranger = { kind: 'p2p', recipientIsLive: true, senderIsStranger: true } as const
+    given()
+      .when(send(ann), { ...stranger, senderIsBlocked: false })
+      .rejects('message.not-friends')
+    given()
+      .when(send(ann), { ...stranger, senderIsBlocked: true })
+      .rejects('message.blocked')
+  })
+
   it('comes from any member', () => {
     given()
       .when(send(ann, inGroup), inState(open))
