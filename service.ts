@@ -217,13 +217,15 @@ const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine
   const { node, database, tokens, cursorPrefix, syncTurns, onError } = parts
   const { config } = parts.options
   const dispatch = createDispatch({ operations, execution })
+  // A hello costs at least what a query does; asked before the token is looked at.
+  const admitHello = (address: string) => execution.admitAddress({ limit: 'queries' }, address)
   return startRealtime({
     node,
     host: config.HOST,
     port: config.REALTIME_PORT,
     cursorPrefix,
     dispatch: async (op, call, args) => replyTextOf(await dispatch(op, call, args)),
-    authenticate: async token => tokens.authenticate(token),
+    authenticate: async (token, address) => admitHello(address) ?? tokens.authenticate(token),
     readSnapshot: readSnapshot(database),
     syncTurns,
     readMembers: (userId, groupId) => allMembersOf(database, userId, groupId),

@@ -17,7 +17,7 @@ export const idempotencyKeyPattern = /^[!-~]{1,64}$/
 
 export interface Execution {
   /** Whether so many requests may come from there; asked before a token is looked at, which costs. */
-  admitAddress(operation: Operation, address: string): Refusal | undefined
+  admitAddress(operation: Pick<Operation, 'limit'>, address: string): Refusal | undefined
   /** Whether this caller may call it, and so often. */
   admitCaller(operation: Operation, call: Call): Refusal | undefined
   /** Runs it with valid fields. @returns what the operation answered, or a refusal; never rejects */

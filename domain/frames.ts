@@ -27,6 +27,9 @@ export const socketLimits = {
   pendingPerSocketMax: 256,
   /** Groups whose members a socket may watch at once. */
   openGroupsMax: 20,
+  /** Times one socket may say that its user types: a bucket of so many, refilled at so many a second. */
+  typingBurstMax: 10,
+  typingPerSecondMax: 1,
   /** Seconds after which a device stops showing that somebody is typing. */
   typingSeconds: 6,
 } as const
@@ -71,6 +74,7 @@ export const closes = {
     reconnect: 'never',
     meaning: 'The same device has opened a newer socket.',
   },
+  tooLarge: { code: 1009, reason: 'request.too-large', reconnect: 'later', meaning: 'A frame was too large.' },
   tooFast: { code: 4429, reason: 'rate.limited', reconnect: 'later', meaning: 'Far too many frames.' },
   internal: { code: 4500, reason: 'internal', reconnect: 'later', meaning: 'Something went wrong on the server.' },
   draining: { code: 4503, reason: 'server.draining', reconnect: 'later', meaning: 'The server shuts down.' },
@@ -85,8 +89,12 @@ export const closesMany = 4503
 
 /** Closes without a `bye`, made by the protocol itself. */
 export const silentCloses: readonly Omit<Close, 'reason'>[] = [
-  { code: 1009, reconnect: 'later', meaning: 'A frame was too large.' },
-  { code: 1006, reconnect: 'now', meaning: 'The connection broke, or the device was too slow: connect and resume.' },
+  {
+    code: 1006,
+    reconnect: 'now',
+    meaning:
+      'The connection broke, the device was too slow, or a frame was against the protocol or more than twice too large: connect and resume.',
+  },
 ]
 
 const again = { retryable: true, retryAfterSeconds: 1 } as const
@@ -98,6 +106,7 @@ export const socketErrors = {
   'sync.under-way': { title: 'The sync is under way', ...again },
   'open.limit': { title: 'Too many open', ...final },
   'request.invalid': { title: 'Invalid request', ...final },
+  'request.too-large': { title: 'Request too large', ...final },
   'group.not-found': { title: 'No such group', ...final },
   'rate.limited': { title: 'Too many requests', ...again },
   overloaded: { title: 'Overloaded', ...again },

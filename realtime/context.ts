@@ -1,6 +1,5 @@
 // Owns what a device's socket works with: who the device is, and what the rest of the product does for it. Types only.
 
-import type { Rejection } from '../domain/decider.ts'
 import type { GroupId, Position, SessionId, UserId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { Hub } from './hub.ts'
@@ -13,6 +12,11 @@ import type { SyncTurns } from './sync-turns.ts'
 export interface Device {
   readonly userId: UserId
   readonly sessionId: SessionId
+}
+
+/** Why a device is not let in: a code, as in errors. */
+export interface Refused {
+  readonly rejected: string
 }
 
 export interface SocketCall {
@@ -29,7 +33,7 @@ export interface SocketContext {
   readonly hub: Hub
   readonly cursorPrefix: CursorPrefix
   readonly dispatch: Dispatch
-  readonly authenticate: (token: string) => Promise<Device | Rejection>
+  readonly authenticate: (token: string, address: string) => Promise<Device | Refused>
   readonly readSnapshot: ReadSnapshot
   readonly syncTurns: SyncTurns
   /** All rows of a group's members with the position they are of; undefined when the user may not see them. */

@@ -1,7 +1,15 @@
 // Owns how a client's frames must look, and how a refusal looks to it. Pure: texts in, values out.
 
 import type { z } from 'zod'
-import { helloFrame, laterFrame, openArgs, type SocketErrorCode, socketErrors, typingArgs } from '../domain/frames.ts'
+import {
+  type CloseName,
+  helloFrame,
+  laterFrame,
+  openArgs,
+  type SocketErrorCode,
+  socketErrors,
+  typingArgs,
+} from '../domain/frames.ts'
 
 export type Hello = z.infer<typeof helloFrame>
 export type Frame = z.infer<typeof laterFrame>
@@ -26,3 +34,11 @@ export const jsonOf = (message: ArrayBuffer): unknown => JSON.parse(decoder.deco
 /** The part of a reply that says no. */
 export const errorText = (code: SocketErrorCode, detail: string): string =>
   `"error":${JSON.stringify({ code, detail, ...socketErrors[code] })}`
+
+/** Why a device that is not let in is sent away; by any other code its session is over. */
+const closesOfHello: Readonly<Record<string, CloseName>> = {
+  'token.expired': 'tokenExpired',
+  'token.invalid': 'tokenInvalid',
+  'rate.limited': 'tooFast',
+}
+export const closeOf = (rejected: string): CloseName => closesOfHello[rejected] ?? 'ended'

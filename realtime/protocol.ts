@@ -1,7 +1,8 @@
 // Owns the words of the socket: frames, close codes, topics and their bounds. No I/O; every text is built here.
 
 import { type CloseName, closes, closesMany, socketLimits } from '../domain/frames.ts'
-import type { ConversationId, GroupId, Position, UserId } from '../domain/ids.ts'
+import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
 import type { Collection, OpenCollection } from '../domain/rows.ts'
 
 /** Their values stand where the documentation can read them. */
@@ -14,6 +15,8 @@ export const {
   framesPerSecondMax,
   pendingPerSocketMax,
   openGroupsMax,
+  typingBurstMax,
+  typingPerSecondMax,
   typingSeconds,
 } = socketLimits
 export const idleSecondsMax = socketLimits.heartbeatSeconds
@@ -73,6 +76,19 @@ export const patchFrame = (cursor: string, collection: Collection | OpenCollecti
 
 export const removeFrame = (cursor: string, collection: Collection | OpenCollection, id: string): string =>
   `{"op":"remove","collection":"${collection}","cursor":"${cursor}","id":${JSON.stringify(id)}}`
+
+/** The answer to a hello. */
+export const welcomeFrame = (
+  id: string | null,
+  { userId, sessionId }: { readonly userId: UserId; readonly sessionId: SessionId },
+  serverTime: Instant,
+  reset: boolean,
+): string => {
+  const { textCharactersMax } = limits
+  const told = { framesPerSecondMax, framesBurstMax, pendingPerSocketMax, textCharactersMax }
+  const ok = { userId, sessionId, serverTime, reset, heartbeatSeconds: idleSecondsMax, limits: told }
+  return JSON.stringify({ re: id, ok })
+}
 
 export const atFrame = (cursor: string): string => `{"op":"at","cursor":"${cursor}"}`
 export const syncedFrame = (cursor: string): string => `{"op":"synced","cursor":"${cursor}"}`

@@ -2,12 +2,11 @@
 // Every option is given explicitly: a wrong one aborts the process instead of throwing.
 
 import uWS from 'uWebSockets.js'
-import type { Rejection } from '../domain/decider.ts'
 import type { Position } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { SignalLine } from '../projections/signals.ts'
 import { createClientAddress } from './client-address.ts'
-import type { Device, Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
+import type { Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
 import { createHub, type Hub } from './hub.ts'
 import {
   atFrame,
@@ -25,8 +24,10 @@ import type { SyncTurns } from './sync-turns.ts'
 
 /** Sockets of one process; more are refused with 503. */
 export const socketsMax = 200_000
-/** Sockets that have not said hello yet. */
-export const unauthenticatedSocketsMax = 20_000
+/** Sockets that have not said hello yet; each may have sent a part of a frame. */
+export const unauthenticatedSocketsMax = 10_000
+/** A frame that is too large is told so; one far too large ends the connection before it has come. */
+const payloadBytesMax = 2 * frameBytesMax
 /** Sockets closed at a time while draining, the pause between, and the slices in which all must be closed. */
 const drainSliceSockets = 200
 const drainPauseMs = 50
@@ -40,7 +41,7 @@ export interface RealtimeOptions {
   readonly port: number
   readonly cursorPrefix: CursorPrefix
   readonly dispatch: Dispatch
-  readonly authenticate: (token: string) => Promise<Device | Rejection>
+  readonly authenticate: SocketContext['authenticate']
   readonly readSnapshot: ReadSnapshot
   /** Shared with GET /v1/sync. */
   readonly syncTurns: SyncTurns
@@ -107,7 +108,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
   }
 
   app.ws<SocketData>('/v1/realtime', {
-    maxPayloadLength: frameBytesMax,
+    maxPayloadLength: payloadBytesMax,
     idleTimeout: idleSecondsMax,
     maxBackpressure: socketBufferBytesMax,
     closeOnBackpressureLimit: true as never,

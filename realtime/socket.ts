@@ -2,30 +2,38 @@
 // Writes through its outbox only, which knows when the socket is gone.
 
 import type { WebSocket } from 'uWebSockets.js'
-import { isRejection, type Rejection } from '../domain/decider.ts'
 import type { CloseName } from '../domain/frames.ts'
 import type { ConversationId, GroupId, Position, SessionId } from '../domain/ids.ts'
-import { limits } from '../domain/limits.ts'
 import type { Device, SocketContext, SocketData } from './context.ts'
 import { FrameRate } from './frame-rate.ts'
-import { errorText, type Frame, frameOf, type Hello, helloOf, jsonOf, membersArgsOf, typingArgsOf } from './frames.ts'
+import {
+  closeOf,
+  errorText,
+  type Frame,
+  frameOf,
+  type Hello,
+  helloOf,
+  jsonOf,
+  membersArgsOf,
+  typingArgsOf,
+} from './frames.ts'
 import type { FollowedUser, LiveSocket } from './hub.ts'
 import { Outbox } from './outbox.ts'
 import {
-  framesBurstMax,
+  frameBytesMax,
   framesPerSecondMax,
   groupTopic,
   helloBytesMax,
-  idleSecondsMax,
   membersTopic,
   openGroupsMax,
   pendingPerSocketMax,
-  pieceBytesMax,
   syncedFrame,
   type Topic,
+  welcomeFrame,
 } from './protocol.ts'
 import {
   catchUpMsMax,
+  isMuch,
   pieces,
   type Replay,
   readSince,
@@ -36,18 +44,7 @@ import {
 } from './sync.ts'
 import type { SyncTurn } from './sync-turns.ts'
 
-/** What is left to replay that goes out in one turn with the last of the sync. */
-const lastReplayFramesMax = 200
-const lastReplayUnitsMax = pieceBytesMax
-
-const isMuch = (frames: readonly string[]): boolean =>
-  frames.length > lastReplayFramesMax || frames.reduce((sum, { length }) => sum + length, 0) > lastReplayUnitsMax
-
 const noSuchGroup = (detail: string): string => errorText('group.not-found', detail)
-
-/** What a device is told whose token is not taken. */
-const closeOf = ({ rejected }: Rejection): CloseName =>
-  rejected === 'token.expired' ? 'tokenExpired' : rejected === 'token.invalid' ? 'tokenInvalid' : 'ended'
 
 export class DeviceSocket implements LiveSocket {
   readonly #out: Outbox<SocketData>
@@ -100,8 +97,9 @@ export class DeviceSocket implements LiveSocket {
     if (topic.startsWith('m:')) this.#opened.delete(topic.slice(2) as GroupId)
   }
 
-  /** Says goodbye and closes. */
+  /** Says what is left to say, then goodbye, and closes. */
   end(close: CloseName): void {
+    this.flush()
     this.#out.end(close)
   }
 
@@ -112,9 +110,7 @@ export class DeviceSocket implements LiveSocket {
   }
 
   #leaveWhenDone(): void {
-    if (!this.#leaving || this.#pending > 0) return
-    this.flush()
-    this.end('draining')
+    if (this.#leaving && this.#pending === 0) this.end('draining')
   }
 
   /** A frame was dropped because the device is too slow. */
@@ -137,6 +133,7 @@ export class DeviceSocket implements LiveSocket {
   onMessage(message: ArrayBuffer, isBinary: boolean) {
     this.#context.counters.framesIn++
     if (this.#out.closed || this.#leaving) return
+    if (message.byteLength > frameBytesMax) return this.#tooLarge()
     if (isBinary) return this.#bad('Send text frames: JSON in UTF-8.')
     if (this.#phase === 'new' && message.byteLength > helloBytesMax) {
       return this.#bad(`The first frame is a hello of at most ${helloBytesMax} bytes.`)
@@ -163,9 +160,20 @@ export class DeviceSocket implements LiveSocket {
     this.#out.send(replies)
   }
 
+  #tooLarge(): void {
+    const detail = `A frame has at most ${frameBytesMax} bytes.`
+    this.#giveUp(errorText('request.too-large', detail), 'tooLarge')
+  }
+
   #bad(detail: string): void {
-    this.#out.send([`{${errorText('frame.invalid', detail)}}`])
-    this.end('badFrame')
+    this.#giveUp(errorText('frame.invalid', detail), 'badFrame')
+  }
+
+  /** A frame that nobody can answer under its id. */
+  #giveUp(part: string, close: CloseName): void {
+    this.flush()
+    this.#send([`{${part}}`])
+    this.end(close)
   }
 
   /** Counts a frame; one that is too fast is answered so, and in the end cut. */
@@ -228,10 +236,12 @@ export class DeviceSocket implements LiveSocket {
 
   #onTyping(frame: Frame) {
     const args = typingArgsOf(frame.args)
+    const { node, rateLimits, signals } = this.#context
     const device = this.#device
     if (args === undefined || device === undefined) return
+    if (rateLimits && !this.#rate.takeTyping(node.clock.unixMs())) return
     this.#work(frame, async () => {
-      await this.#context.signals.typing(device.userId, args.conversationId as ConversationId)
+      await signals.typing(device.userId, args.conversationId as ConversationId)
       return undefined
     })
   }
@@ -291,8 +301,8 @@ export class DeviceSocket implements LiveSocket {
   async #greet(hello: Hello): Promise<void> {
     const { node, hub, authenticate, cursorPrefix } = this.#context
     if (node.behind) return this.end('behind')
-    const device = await authenticate(hello.args.token)
-    if (isRejection(device)) return this.end(closeOf(device))
+    const device = await authenticate(hello.args.token, this.#address)
+    if ('rejected' in device) return this.end(closeOf(device.rejected))
     this.#device = device
     const { cursor } = hello.args
     const since = await sinceOf(cursor, cursorPrefix, hub.whenRouted)
@@ -347,15 +357,7 @@ export class DeviceSocket implements LiveSocket {
   }
 
   #welcome(id: string | undefined, device: Device, reset: boolean): void {
-    const ok = {
-      userId: device.userId,
-      sessionId: device.sessionId,
-      serverTime: this.#context.node.clock.now(),
-      reset,
-      heartbeatSeconds: idleSecondsMax,
-      limits: { framesPerSecondMax, framesBurstMax, pendingPerSocketMax, textCharactersMax: limits.textCharactersMax },
-    }
-    this.#send([`{"re":${JSON.stringify(id ?? null)},"ok":${JSON.stringify(ok)}}`])
+    this.#send([welcomeFrame(id ?? null, device, this.#context.node.clock.now(), reset)])
   }
 
   #attach(user: FollowedUser): void {

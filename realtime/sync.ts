@@ -157,6 +157,14 @@ export interface Replay {
   readonly user: FollowedUser
 }
 
+/** What is left to replay that goes out in one turn with the last of the sync. */
+const lastReplayFramesMax = 200
+const lastReplayUnitsMax = pieceBytesMax
+
+/** Whether a device must have taken some of it before the rest goes out. */
+export const isMuch = (frames: readonly string[]): boolean =>
+  frames.length > lastReplayFramesMax || frames.reduce((sum, { length }) => sum + length, 0) > lastReplayUnitsMax
+
 /** Replays from the ring for a user this node already follows; undefined when the ring does not reach back. */
 export const replayFollowed = (hub: Hub, user: FollowedUser, since: Position): Replay | undefined => {
   // What brought hidden conversations back stands in the ring only since this node follows the user.

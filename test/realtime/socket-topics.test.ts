@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { GroupId } from '../../domain/ids.ts'
-import { openGroupsMax } from '../../realtime/protocol.ts'
+import { openGroupsMax, typingBurstMax } from '../../realtime/protocol.ts'
 import { hello, type LiveServer, openLiveServer } from '../support/live-server.ts'
 import type { RawSocket } from '../support/raw-socket.ts'
 import { ann, bob, cid, groupCreated, groupId, inGroup, membersRemoved, p2p } from '../support/routing.ts'
@@ -125,6 +125,18 @@ describe('typing', () => {
     cids.sendJson(typing('p2p:bob:cid'))
     expect((await bobs.nextUntil(frame => frame.op === 'typing')).at(-1)).toMatchObject({ from: cid })
     expect(bobs.waiting).toEqual([])
+  })
+
+  test('again and again is told now and then', async () => {
+    const [{ socket }, { socket: bobs }] = [await server.device(ann, 'ann-1'), await server.device(bob, 'bob-1')]
+    for (let times = 0; times < typingBurstMax + 5; times++) socket.sendJson(typing(p2p))
+    socket.sendJson({ op: 'anything', id: 'after' })
+    await socket.nextUntil(frame => frame.re === 'after')
+    server.clock.advance(1_000)
+    socket.sendJson(typing(p2p))
+    await server.say(cid, 'p2p:bob:cid' as never)
+    const heard = await bobs.nextUntil(({ collection }) => collection === 'messages')
+    expect(heard.filter(({ op }) => op === 'typing')).toHaveLength(typingBurstMax + 1)
   })
 
   test('in a group is told to its members', async () => {

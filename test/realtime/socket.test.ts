@@ -60,6 +60,7 @@ describe('a hello', () => {
   test.each([
     ['with an expired token', hello('expired'), 4401, 'token.expired', 'refresh'],
     ['with a wrong token', hello('wrong'), 4403, 'token.invalid', 'never'],
+    ['from an address that says hello too often', hello('too-often'), 4429, 'rate.limited', 'later'],
     ['of a session that is over', hello('ann/ann-9'), 4403, 'session.ended', 'never'],
   ])('%s ends the socket', async (_what, frame, code, reason, reconnect) => {
     const socket = await server.connect()
@@ -136,11 +137,31 @@ describe('a frame that is none', () => {
     expect([1006, 1007, 4400]).toContain((await socket.closed).code)
   })
 
-  test('a frame that is declared too large closes the socket before its bytes come', async () => {
+  test('a frame that is too large is told so and ends the socket', async () => {
+    const { socket } = await server.device(ann, 'ann-1')
+    socket.sendText('x'.repeat(frameBytesMax + 1))
+    const { before, bye, closed } = await byeOf(socket)
+    expect(before).toMatchObject([{ error: { code: 'request.too-large', retryable: false } }])
+    expect(bye).toEqual({ op: 'bye', code: 1009, reason: 'request.too-large', reconnect: 'later' })
+    expect(closed).toEqual({ code: 1009, reason: 'request.too-large' })
+    expect(server.calls).toEqual([])
+  })
+
+  test('a frame that is declared far too large closes the socket before its bytes come', async () => {
     const { socket } = await server.device(ann, 'ann-1')
     const payload = Buffer.from('{"op":"a"')
-    socket.sendFrame(encodeFrame({ opcode: 1, payload, declaredBytes: frameBytesMax + 1 }))
-    expect([1006, 1009]).toContain((await socket.closed).code)
+    socket.sendFrame(encodeFrame({ opcode: 1, payload, declaredBytes: 2 * frameBytesMax + 1 }))
+    expect((await socket.closed).code).toBe(1006)
+  })
+
+  test('a bad frame does not take away what was to be said before it', async () => {
+    const { socket } = await server.device(ann, 'ann-1')
+    const [first, second] = [Buffer.from(JSON.stringify({ op: 'hello', id: '1' })), Buffer.from('nonsense')]
+    socket.sendFrame(
+      Buffer.concat([encodeFrame({ opcode: 1, payload: first }), encodeFrame({ opcode: 1, payload: second })]),
+    )
+    const { before } = await byeOf(socket)
+    expect(before).toMatchObject([{ re: '1', error: { code: 'frame.invalid' } }, { error: { code: 'frame.invalid' } }])
   })
 
   test('a frame of the largest size is taken', async () => {

@@ -82,6 +82,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
     },
     authenticate: async token => {
       const [userId, sessionId] = token.split('/')
+      if (token === 'too-often') return { rejected: 'rate.limited' }
       if (token === 'expired') return reject('token.expired', 'The token has expired.')
       if (sessionId === undefined) return reject('token.invalid', 'The token is not one.')
       return { userId: userId as UserId, sessionId: sessionId as SessionId }
