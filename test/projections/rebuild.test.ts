@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Instant } from '../../domain/ids.ts'
 import { loadCheckpoint } from '../../projections/checkpoint.ts'
+import { friendRequestChangesOf } from '../../projections/friend-lists.ts'
 import { unreadOf } from '../../projections/inbox.ts'
 import type { ProjectionName } from '../../projections/projection.ts'
 import { projections } from '../../projections/projections.ts'
@@ -138,6 +139,31 @@ describe.each(databaseKinds)('a rebuild on %s', kind => {
     expect(live.blocklist?.length).toBe(1)
     await rebuild(database, givenLog(testLogId, ledger.events), ['blocklist'])
     expect(await allRows(database)).toEqual(live)
+  })
+
+  test('does not bring back what ended long ago: requests and notifications are kept for some days only', async () => {
+    const { database } = opened
+    const ledger = new Ledger({ stepMs: 86_400_000 })
+    ledger.ask('ada', 'bob', 'r1')
+    ledger.answer('ada', 'bob', 'r1', 'FriendRequestRejected')
+    ledger.ask('cid', 'bob', 'r2')
+    ledger.ask('dan', 'bob', 'r3')
+    ledger.answer('dan', 'bob', 'r3', 'FriendRequestExpired')
+    await fold(database, ledger.events)
+    const all = await allRows(database)
+    expect([all.friend_request?.length, all.notification?.length]).toEqual([6, 5])
+    // Both sides of the first request, and what each was told of it.
+    expect(await purgeTombstones(database, '2026-11-04T12:00:00.000Z' as Instant)).toBe(4)
+    const live = await allRows(database)
+    expect([live.friend_request?.length, live.notification?.length]).toEqual([4, 3])
+    await rebuild(database, givenLog(testLogId, ledger.events), ['friendship', 'notification'])
+    expect(await allRows(database)).toEqual(live)
+    const asked = ledger.position
+    ledger.ask('ada', 'bob', 'r4')
+    await fold(database, ledger.events.slice(-1))
+    expect((await allRows(database)).friend_request?.length).toBe(6)
+    expect(await friendRequestChangesOf(database, user('ada'), asked)).toMatchObject({ items: [{ requestId: 'r4' }] })
+    expect(await friendRequestChangesOf(database, user('ada'), ledger.events[1]?.position as never)).toBe('too-old')
   })
 
   test('that is interrupted changes nothing, and the next one succeeds', async () => {
