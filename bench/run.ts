@@ -16,6 +16,7 @@ import type { Case } from './case.ts'
 import { commandsCase } from './cases/commands.ts'
 import { connectCase, resumeCase } from './cases/connect.ts'
 import { cpuPerSendCase } from './cases/cpu-per-send.ts'
+import { friendsCase } from './cases/friends.ts'
 import { groupCase } from './cases/group.ts'
 import { historyCase } from './cases/history.ts'
 import { idleCase } from './cases/idle.ts'
@@ -37,6 +38,7 @@ const cases: readonly Case[] = [
   idleCase,
   historyCase,
   listsCase,
+  friendsCase,
   commandsCase,
   connectCase,
   resumeCase,

@@ -9,6 +9,7 @@ import { createTokens } from '../api/tokens.ts'
 import { account } from '../domain/account/account.ts'
 import { conversation } from '../domain/conversation/conversation.ts'
 import { isRejection } from '../domain/decider.ts'
+import { friendship } from '../domain/friendship/friendship.ts'
 import { group } from '../domain/group/group.ts'
 import { identity } from '../domain/identity/identity.ts'
 import {
@@ -21,6 +22,7 @@ import {
   type UserId,
   uuidV7Bytes,
 } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
 import { session } from '../domain/session/session.ts'
 import { eventIdOf, newId, systemClock } from '../eventstore/clock.ts'
 import { type Node, startNode } from '../eventstore/node.ts'
@@ -41,6 +43,8 @@ export interface Seed {
   users(count: number): Promise<SeededUser[]>
   /** The first user owns it; gives its conversation id. */
   group(users: readonly SeededUser[]): Promise<string>
+  /** The first user is the friend of all others. */
+  friends(users: readonly SeededUser[]): Promise<void>
   /** Messages between users; `each` is how many go into one conversation. Gives events written per second. */
   messages(conversationId: string, senders: readonly string[], count: number): Promise<number>
   close(): Promise<void>
@@ -90,6 +94,13 @@ const openAccount = async (
   const facts = { credentialEpoch: 0, keptSessionId: null }
   mustGo(await node.handle(session, streamOf.session(userId), opening, { facts }))
   return { userId, sessionId }
+}
+
+const befriend = async (node: Node, by: UserId, userId: UserId): Promise<void> => {
+  const command = { type: 'RequestFriend', by, userId, requestId: newId(systemClock), at: systemClock.now() } as const
+  const room = { friendsMax: limits.friendsMax, ownFriends: 0, peerFriends: 0 }
+  const facts = { ...room, peerIsLive: true, peerPolicy: 'anyone', isBlocked: false, group: undefined } as const
+  mustGo(await node.handle(friendship, streamOf.friendship(by, userId), command, { facts }))
 }
 
 /** One message as the send path writes it. */
@@ -178,6 +189,12 @@ export const openSeed = async (dataDir: string, eventstoreUrl?: string): Promise
       } as const
       mustGo(await node.handle(group, streamOf.group(groupId), command, { facts: { groupsCreated: 0 } }))
       return groupConversationId(groupId)
+    },
+    friends: async users => {
+      const [user, ...others] = users.map(({ userId }) => userId as UserId)
+      for (let done = 0; done < others.length; done += atOnce) {
+        await Promise.all(others.slice(done, done + atOnce).map(other => befriend(node, user as UserId, other)))
+      }
     },
     messages: (conversationId, senders, count) =>
       appendMessages(store, conversationId as ConversationId, senders as readonly UserId[], count),

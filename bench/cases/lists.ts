@@ -2,9 +2,10 @@
 // what changed since a moment ago, and a page of the members of a group of 5,000.
 
 import { createApi, expectOk } from '../../test/support/device.ts'
-import { type Case, megabytes, mustBeClean, reported } from '../case.ts'
+import { type Case, megabytes, mustBeClean, type ResultFrame, reported } from '../case.ts'
+import type { Result } from '../report.ts'
 import type { SeededUser } from '../seed.ts'
-import { openStage } from '../stage.ts'
+import { openStage, type Stage } from '../stage.ts'
 import { pageCeiling } from './history.ts'
 
 const groups = 500
@@ -13,6 +14,22 @@ const connections = 32
 const floor = 1_500
 /** About what a page of 50 groups weighs. */
 const pageBytes = 20_000
+
+/** How many pages of a list a second; the paths are asked for in turn. */
+export const pagesPerSecond = (
+  stage: Stage,
+  frame: Pick<ResultFrame, 'case' | 'variant' | 'ceiling' | 'ceilingOf'>,
+  asked: { readonly token: string; readonly paths: readonly string[] },
+): Promise<Result> =>
+  reported(stage.settings, { ...frame, unit: 'pages/s', greaterIsBetter: true, floor }, async () => {
+    const { warmUpMs, runMs: forMs } = stage.settings
+    const args = { ...asked, url: stage.server.httpUrl, connections, warmUpMs, forMs }
+    const { value, cpu, repeated } = await stage.measure(() => stage.load.call('get', args))
+    mustBeClean(value)
+    const { acks, seconds, p50Ms, p99Ms } = value
+    const residentMb = megabytes(stage.residentBytes())
+    return { figure: acks / seconds, p50Ms, p99Ms, cpu, residentMb, also: { repeated } }
+  })
 
 export const listsCase: Case = {
   name: 'lists',
@@ -36,18 +53,8 @@ export const listsCase: Case = {
       }
       const results = []
       for (const [variant, path] of Object.entries(variants)) {
-        const frame = { case: 'lists', variant, unit: 'pages/s', greaterIsBetter: true, floor, ceiling }
-        const ceilingOf = 'a fixed text of 20 kB through Fastify'
-        const result = await reported(settings, { ...frame, ceilingOf }, async () => {
-          const { warmUpMs, runMs: forMs } = settings
-          const args = { url: stage.server.httpUrl, token, paths: [path], connections, warmUpMs, forMs }
-          const { value, cpu, repeated } = await stage.measure(() => stage.load.call('get', args))
-          mustBeClean(value)
-          const { acks, seconds, p50Ms, p99Ms } = value
-          const residentMb = megabytes(stage.residentBytes())
-          return { figure: acks / seconds, p50Ms, p99Ms, cpu, residentMb, also: { repeated } }
-        })
-        results.push(result)
+        const frame = { case: 'lists', variant, ceiling, ceilingOf: 'a fixed text of 20 kB through Fastify' }
+        results.push(await pagesPerSecond(stage, frame, { token, paths: [path] }))
       }
       return results
     } finally {
