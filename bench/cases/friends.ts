@@ -9,9 +9,9 @@ import { pageCeiling } from './history.ts'
 import { pagesPerSecond } from './lists.ts'
 
 const friends = 3_000
-const pageSize = 100
-/** About what a page of 100 friends weighs. */
-const pageBytes = 10_000
+const pageSize = 50
+/** About what a page of 50 friends weighs. */
+const pageBytes = 5_000
 
 /** The path of every page of the list. */
 const pagesOf = async (url: string, token: string): Promise<string[]> => {
@@ -26,7 +26,7 @@ const pagesOf = async (url: string, token: string): Promise<string[]> => {
 
 export const friendsCase: Case = {
   name: 'friends',
-  summary: 'the friend list of 3,000, whole in pages of 100 and since, HTTP keep-alive, 32 connections',
+  summary: 'the friend list of 3,000, whole in pages of 50 and since, HTTP keep-alive, 32 connections',
   run: async settings => {
     const ceiling = await pageCeiling(pageBytes, settings.runMs / 2)
     const { stage, seeded: token } = await openStage(settings, async seed => {
@@ -38,12 +38,12 @@ export const friendsCase: Case = {
       const url = stage.server.httpUrl
       const { cursor } = expectOk(await createApi(url)('GET', '/v1/sync', { token }))
       const variants = {
-        'pages of 100 of 3,000 friends': await pagesOf(url, token),
+        'pages of 50 of 3,000 friends': await pagesOf(url, token),
         '3,000 friends since a moment ago': [`/v1/friends?since=${encodeURIComponent(cursor)}`],
       }
       const results = []
       for (const [variant, paths] of Object.entries(variants)) {
-        const frame = { case: 'friends', variant, ceiling, ceilingOf: 'a fixed text of 10 kB through Fastify' }
+        const frame = { case: 'friends', variant, ceiling, ceilingOf: 'a fixed text of 5 kB through Fastify' }
         results.push(await pagesPerSecond(stage, frame, { token, paths }))
       }
       return results
