@@ -54,10 +54,10 @@ export const readings = ({ node, runner, realtime, signalLine, syncTurns, follow
   },
   {
     name: 'follower_lag_seconds',
-    help: 'Age of the last event a follower is done with, while it is behind',
+    help: 'Age of the oldest event a follower has in hand and is not done with',
     read: () =>
-      byName(followers, ({ counters }) =>
-        counters.position >= node.position ? 0 : Math.max(0, (node.clock.unixMs() - counters.eventAtMs) / 1_000),
+      byName(followers, ({ counters: { undoneAtMs } }) =>
+        undoneAtMs === 0 ? 0 : Math.max(0, (node.clock.unixMs() - undoneAtMs) / 1_000),
       ),
   },
   {

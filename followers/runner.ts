@@ -28,8 +28,8 @@ export interface FollowerCounters {
   handled: number
   /** Of those, the ones that this node's own subscription saw as well. */
   handledLive: number
-  /** Milliseconds since 1970 of the last event done with; 0 before the first. */
-  eventAtMs: number
+  /** Milliseconds since 1970 of the oldest event that came and is not done with; 0 when there is none. */
+  undoneAtMs: number
 }
 
 export interface RunningFollower {
@@ -49,6 +49,15 @@ const delay = (milliseconds: number, signal: AbortSignal) =>
     signal.addEventListener('abort', finish)
   })
 
+/** Of the oldest that tells one; 0 when none does. */
+const timeOf = (events: readonly RecordedEvent[]): number => {
+  for (const { data } of events) {
+    const unixMs = Date.parse((data as { at?: string }).at ?? '')
+    if (unixMs > 0) return unixMs
+  }
+  return 0
+}
+
 /** Starts a follower from its stored cursor; a new one starts at the beginning of the log. */
 export const startFollower = (
   node: Node,
@@ -64,7 +73,7 @@ export const startFollower = (
     failures: 0,
     handled: 0,
     handledLive: 0,
-    eventAtMs: 0,
+    undoneAtMs: 0,
   }
   let quietEvents = 0
 
@@ -80,15 +89,14 @@ export const startFollower = (
     if (state.position !== null && state.position > counters.position) counters.position = state.position
     const from = counters.position === positionBeforeAll ? 'start' : counters.position
     for await (const events of node.store.subscribe({ from, signal })) {
+      counters.undoneAtMs = timeOf(events)
       const did = await react(events)
       counters.handled += events.length
       counters.handledLive += events.filter(event => event.position > live).length
       quietEvents += events.length
       const last = events.at(-1)
-      if (last !== undefined) {
-        counters.position = last.position
-        counters.eventAtMs = Date.parse((last.data as { at?: string }).at ?? '') || counters.eventAtMs
-      }
+      if (last !== undefined) counters.position = last.position
+      counters.undoneAtMs = 0
       // Its own cursor is an event too: storing it for nothing but itself would go on for ever.
       if (did || quietEvents >= quietEventsMax) await advance()
     }

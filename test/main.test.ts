@@ -177,6 +177,41 @@ const chatOf = (people: readonly SignedIn[]) =>
 
 const textOf = (text: string) => ({ clientMessageId: newMessageId(), type: 'text', body: { text } })
 
+test(
+  'a server tells what it counts, and lets web pages of any origin in where it is told so',
+  async () => {
+    const server = await launch({ DATA_DIR: dataDir('counting'), CORS_ORIGINS: '*' })
+    await server.whenReady()
+    const people = await enter(server, 'ann', 'bob')
+    const [{ accessToken }] = people as [SignedIn]
+    const { realtimeUrl } = server
+    const device = await connectDevice({ realtimeUrl, token: accessToken, headers: { origin: 'https://any.example' } })
+    const { position } = await device.say(chatOf(people), 'hello')
+    await device.whenPassed(position)
+    const { headers } = await createApi(server.httpUrl)('GET', '/v1/server', {
+      headers: { origin: 'https://any.example' },
+    })
+    expect(headers.get('access-control-allow-origin')).toBe('*')
+    const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text()
+    const counted = (name: string) => {
+      const value = new RegExp(`^ledgerline_${name}(\\{[^}]*\\})? (\\S+)$`, 'm').exec(metrics)?.[2]
+      return value === undefined ? undefined : Number(value)
+    }
+    for (const name of ['commands', 'appends', 'frames_in', 'frames_out', 'sockets', 'follower_events']) {
+      expect(counted(name), name).toBeGreaterThanOrEqual(1)
+    }
+    for (const name of ['append_conflicts', 'commands_waiting', 'frames_dropped', 'node_behind']) {
+      expect(counted(name), name).toBe(0)
+    }
+    for (const part of ['projection', 'follower']) {
+      expect(counted(`${part}_lag_events`), part).toBeGreaterThanOrEqual(0)
+      expect(counted(`${part}_lag_seconds`), part).toBeGreaterThanOrEqual(0)
+    }
+    expect(counted('nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0)
+  },
+  slowMsMax,
+)
+
 describe('a stop', () => {
   test(
     'answers what was accepted, says goodbye with 4503, ends well, and loses nothing',

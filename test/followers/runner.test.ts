@@ -182,6 +182,26 @@ describe('a reaction that fails', () => {
     expect(running[0]?.counters.failures).toBe(2)
   })
 
+  test('shows as the age of the oldest event that is not done with', async () => {
+    let goOn = () => {}
+    const gate = new Promise<void>(resolve => {
+      goOn = resolve
+    })
+    const { counters } = follow(async events => {
+      if (events.some(event => nameOf(event) === 'b')) await gate
+      return react(events)
+    })
+    await block('a')
+    await whenTrue(() => seen.includes('a') && counters.undoneAtMs === 0)
+    await block('b')
+    const [b] = await log.store.readAll({ from: await log.store.head(), direction: 'forwards', limit: 1 })
+    await whenTrue(() => counters.undoneAtMs > 0)
+    await block('c')
+    expect(counters.undoneAtMs).toBe(Date.parse((b as RecordedEvent & { data: { at: string } }).data.at))
+    goOn()
+    await whenTrue(() => seen.includes('c') && counters.undoneAtMs === 0)
+  })
+
   test('after it did part of its work does that part again', async () => {
     let isFirst = true
     follow(async events => {

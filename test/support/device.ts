@@ -157,6 +157,8 @@ export interface ConnectOptions {
   /** Goes on from here; the replica's own cursor unless given. */
   readonly cursor?: string
   readonly replica?: Replica
+  /** Of the request that opens the socket. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Sees every frame after it was applied. */
   readonly onFrame?: (frame: ServerFrame) => void
 }
@@ -381,8 +383,9 @@ class TestDevice implements Device {
 
 /** Connects, says hello, and resolves once the replica is in sync. @throws CommandError, DeviceClosed */
 export const connectDevice = async (options: ConnectOptions): Promise<Device> => {
-  const { hostname, port, pathname } = new URL(options.realtimeUrl)
-  const socket = await openRawSocket({ host: hostname, port: Number(port), path: pathname })
+  const { realtimeUrl, headers = {} } = options
+  const { hostname, port, pathname } = new URL(realtimeUrl)
+  const socket = await openRawSocket({ host: hostname, port: Number(port), path: pathname, headers })
   const device = new TestDevice(socket, options)
   try {
     await device.greet(options)
