@@ -25,6 +25,7 @@ import { openEventStore } from './eventstore/open.ts'
 import { type EventStore, positionBeforeAll } from './eventstore/port.ts'
 import { exportWork } from './eventstore/transfer.ts'
 import { friendRequestExpiry } from './followers/friendships.ts'
+import { groupRequestExpiry } from './followers/group-requests.ts'
 import { noticesFollower } from './followers/notices.ts'
 import { type RunningFollower, startFollower } from './followers/runner.ts'
 import { startSchedule } from './followers/schedule.ts'
@@ -249,7 +250,10 @@ const openLine = async ({ options: { config, logger } }: Parts, closers: Closers
 const startJobs = ({ node, database, runner, options, onError }: Parts, closers: Closers): void => {
   if (!has(options.config, 'projections')) return
   const passed = (position: Position, timeoutMs: number) => runner.passed(position, timeoutMs)
-  const jobs = startSchedule([friendRequestExpiry(node, database, passed)], onError)
+  const jobs = startSchedule(
+    [friendRequestExpiry(node, database, passed), groupRequestExpiry(node, database, passed)],
+    onError,
+  )
   closers.push(() => jobs.stop())
 }
 

@@ -173,6 +173,7 @@ export const example = {
   userId: '01k2ay8r3mf6v0e5wq9t4hzxnc',
   otherUserId: '01k2b0c7pq8s5d2m9x4hvjtn6a',
   groupId: '01k2b1f4y7e8r3w6t9a2zqcnxm',
+  requestId: '01k2b2e6d4f8m1w5t9a3zqcnvs',
   sessionId: '01k2b2j9h5k3n7p1s4v8y6dwqr',
   conversationId: 'p2p:01k2ay8r3mf6v0e5wq9t4hzxnc:01k2b0c7pq8s5d2m9x4hvjtn6a',
   groupConversationId: 'group:01k2b1f4y7e8r3w6t9a2zqcnxm',

@@ -5,6 +5,7 @@ import type { UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { blocks } from '../eventstore/relations.ts'
 import { groupsJoinedCounts } from '../projections/group.ts'
+import { pendingRequestCounts } from '../projections/group-request.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import type { ErrorCode } from './errors.ts'
 import { reply } from './fields.ts'
@@ -22,23 +23,34 @@ export interface Targets {
   readonly callerIsFull: boolean
 }
 
+const failedCodes = ['user.not-found', 'group.joined-limit', 'message.blocked', 'invitation.peer-limit'] as const
+
 export const failedReply = z
-  .array(z.object({ userId: reply.id, code: z.enum(['user.not-found', 'group.joined-limit', 'message.blocked']) }))
+  .array(z.object({ userId: reply.id, code: z.enum(failedCodes) }))
   .meta({ description: 'Who was not added, and why.' })
 
-/** A user who blocks somebody is not put into groups by them either (R10). Sorts the users a caller wants in a group. At most groupTargetsPerCallMax of them. */
+interface TargetOptions {
+  /** Whether the caller wants to be in it too. */
+  readonly withCaller: boolean
+  /** Those who are invited already, where users are asked first; undefined where they are not. */
+  readonly invitations?: ReadonlyMap<UserId, unknown> | undefined
+}
+
+/** Sorts the users a caller wants in a group: one who blocks the caller is not put into it either (R10). At most groupTargetsPerCallMax of them. */
 export const targetsOf = async (
   dependencies: OperationDependencies,
   by: UserId,
   userIds: readonly UserId[],
-  { withCaller }: { readonly withCaller: boolean },
+  { withCaller, invitations }: TargetOptions,
 ): Promise<Targets> => {
   const { node, database } = dependencies
   const counted = withCaller ? [by, ...userIds] : userIds
-  const [live, blocked, joined] = await Promise.all([
+  const anew = invitations === undefined ? [] : userIds.filter(userId => !invitations.has(userId))
+  const [live, blocked, joined, pending] = await Promise.all([
     Promise.all(userIds.map(userId => node.isLive(userId))),
     Promise.all(userIds.map(userId => blocks(node.load, userId, by))),
     counted.length === 0 ? new Map<UserId, number>() : groupsJoinedCounts(database, counted),
+    anew.length === 0 ? new Map<UserId, number>() : pendingRequestCounts(database, anew, 'invitation'),
   ])
   const isFull = (userId: UserId) => (joined.get(userId) ?? 0) >= limits.groupsJoinedMax
   const fit: UserId[] = []
@@ -47,6 +59,8 @@ export const targetsOf = async (
     if (live[index] !== true) failed.push({ userId, code: 'user.not-found' })
     else if (blocked[index] === true) failed.push({ userId, code: 'message.blocked' })
     else if (isFull(userId)) failed.push({ userId, code: 'group.joined-limit' })
+    else if ((pending.get(userId) ?? 0) >= limits.invitationsPendingPerUserMax)
+      failed.push({ userId, code: 'invitation.peer-limit' })
     else fit.push(userId)
   }
   return { fit, failed, callerIsFull: withCaller && isFull(by) }

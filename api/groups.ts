@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { isRejection } from '../domain/decider.ts'
+import { groupPresets } from '../domain/group/attributes.ts'
 import type { CreateGroup } from '../domain/group/creation.ts'
 import { type GroupCommand, group } from '../domain/group/group.ts'
 import { type GroupId, groupConversationId, streamOf, type UserId } from '../domain/ids.ts'
@@ -34,8 +35,9 @@ const create = async (dependencies: Dependencies, call: Call<'user'>, args: z.ou
   const newGroupId = madeId(node, call, `group ${by}`) as GroupId
   const { memberIds = [], ...chosen } = args
   const asked = [...new Set(memberIds.map(id => self(call, id)))].filter(id => id !== by)
+  const isConsentRequired = (args.inviteeConsent ?? groupPresets[args.preset ?? 'public'].inviteeConsent) === 'required'
   const [targets, groupsCreated] = await Promise.all([
-    targetsOf(dependencies, by, asked, { withCaller: true }),
+    targetsOf(dependencies, by, asked, { withCaller: true, invitations: isConsentRequired ? new Map() : undefined }),
     groupsCreatedCount(database, by),
   ])
   if (targets.callerIsFull) {
@@ -46,6 +48,7 @@ const create = async (dependencies: Dependencies, call: Call<'user'>, args: z.ou
     groupId: newGroupId,
     ...chosen,
     memberIds: targets.fit,
+    requestId: madeId(node, call, `invitations ${newGroupId} ${by}`),
     by,
     at: node.clock.now(),
   } as CreateGroup
@@ -56,6 +59,7 @@ const create = async (dependencies: Dependencies, call: Call<'user'>, args: z.ou
     groupId: newGroupId,
     conversationId: groupConversationId(newGroupId),
     added: asked.filter(id => state.status !== 'none' && state.members.has(id)),
+    invited: asked.filter(id => state.status !== 'none' && state.invitations.has(id)),
     failed: targets.failed,
     position: handled.position,
   }
@@ -117,6 +121,7 @@ export const groupOperations: readonly Operation[] = [
       groupId: reply.id,
       conversationId: reply.id,
       added: z.array(reply.id),
+      invited: z.array(reply.id),
       failed: failedReply,
       position: reply.position,
     }),
@@ -126,7 +131,8 @@ export const groupOperations: readonly Operation[] = [
       reply: {
         groupId: example.groupId,
         conversationId: example.groupConversationId,
-        added: [example.otherUserId],
+        added: [],
+        invited: [example.otherUserId],
         failed: [],
         position: example.position,
       },

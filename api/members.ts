@@ -8,9 +8,9 @@ import { roleIn } from '../domain/group/state.ts'
 import { type GroupId, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { membersOf } from '../projections/member.ts'
-import { runCommand } from './commands.ts'
+import { madeId, runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { example, groupId, name, pageCursor, pageLimit, positionReply, reply, userId } from './fields.ts'
+import { example, groupId, name, pageCursor, pageLimit, positionReply, reply, text, userId } from './fields.ts'
 import { groupRole, mutedUntil } from './group-fields.ts'
 import { failedReply, targetsOf } from './group-targets.ts'
 import { groupParams, noSuchGroup, runGroupCommand } from './groups.ts'
@@ -19,7 +19,12 @@ import { type Call, type Operation, operation, self } from './operation.ts'
 type Dependencies = OperationDependencies
 
 const targetsBody = z.strictObject({ userIds: z.array(userId).min(1).max(limits.groupTargetsPerCallMax) })
-type Targeted = { readonly groupId: string; readonly userIds: readonly string[] }
+const addBody = targetsBody.extend({
+  message: text(0, limits.requestMessageCharactersMax)
+    .optional()
+    .meta({ description: 'For those who are asked first.' }),
+})
+type Targeted = z.output<typeof addBody> & { readonly groupId: string }
 
 /** Those already in the group are neither added nor failed: what was asked for is so. */
 const add = async (dependencies: Dependencies, call: Call<'user'>, args: Targeted) => {
@@ -30,15 +35,26 @@ const add = async (dependencies: Dependencies, call: Call<'user'>, args: Targete
   const before = (await node.load(group, stream)).state
   // Whoever is no member is refused below, without a look at anybody else.
   const absent = before.status === 'open' && before.members.has(by) ? asked.filter(id => !before.members.has(id)) : []
-  const targets = await targetsOf(dependencies, by, absent, { withCaller: false })
-  const command = { type: 'AddMembers', userIds: targets.fit, by, at: node.clock.now() } as const
+  const isAsked = before.status === 'open' && before.inviteeConsent === 'required'
+  const invitations = before.status === 'open' && isAsked ? before.invitations : undefined
+  const targets = await targetsOf(dependencies, by, absent, { withCaller: false, invitations })
+  const command = {
+    type: 'AddMembers',
+    userIds: targets.fit,
+    requestId: madeId(node, call, `invitations ${args.groupId} ${by}`),
+    message: args.message,
+    by,
+    at: node.clock.now(),
+  } as const
   const handled = await runCommand(node, call, group, stream, command, undefined)
   if (isRejection(handled)) return handled
   const { state } = handled
+  const failed = new Set(targets.failed.map(target => target.userId))
   const added = handled.repeated
     ? asked.filter(id => state.status !== 'none' && state.members.has(id))
     : handled.events.flatMap(event => (event.type === 'MembersAdded' ? event.data.userIds : []))
-  return { added, failed: targets.failed, position: handled.position }
+  const invited = asked.filter(id => state.status !== 'none' && state.invitations.has(id) && !failed.has(id))
+  return { added, invited, failed: targets.failed, position: handled.position }
 }
 
 export const memberParams = z.strictObject({ groupId, userId })
@@ -120,17 +136,23 @@ export const memberOperations: readonly Operation[] = [
     id: 'addMembers',
     method: 'POST',
     path: '/v1/groups/:groupId/members',
-    summary: 'Add members',
-    description: 'Users that cannot be added are told of in `failed`; the others are added.',
+    summary: 'Add members, or invite them',
+    description:
+      "By the group's `inviteeConsent` they are members at once, or asked first. Users that cannot be are told of in `failed`.",
     limit: 'commands',
     params: groupParams,
-    body: targetsBody,
-    reply: z.object({ added: z.array(reply.id), failed: failedReply, position: reply.position }),
-    rejections: ['group.not-found', 'group.dissolved', 'group.not-allowed', 'group.full'],
+    body: addBody,
+    reply: z.object({
+      added: z.array(reply.id),
+      invited: z.array(reply.id),
+      failed: failedReply,
+      position: reply.position,
+    }),
+    rejections: ['group.not-found', 'group.dissolved', 'group.not-allowed', 'group.full', 'invitation.limit'],
     example: {
       params: { groupId: example.groupId },
       body: { userIds: [example.otherUserId] },
-      reply: { added: [example.otherUserId], failed: [], position: example.position },
+      reply: { added: [], invited: [example.otherUserId], failed: [], position: example.position },
     },
     run: add,
   }),

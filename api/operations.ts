@@ -3,6 +3,7 @@
 import { accountOperations } from './accounts.ts'
 import { adminAuditOperations } from './admin-audit.ts'
 import { adminGroupOperations } from './admin-groups.ts'
+import { applicationOperations } from './applications.ts'
 import { blocklistOperations } from './blocklist.ts'
 import { conversationOperations } from './conversations.ts'
 import { friendRequestOperations } from './friend-requests.ts'
@@ -10,6 +11,8 @@ import { friendOperations } from './friends.ts'
 import { groupSettingOperations } from './group-settings.ts'
 import { groupOperations } from './groups.ts'
 import { infoOperations } from './info.ts'
+import { invitationOperations } from './invitations.ts'
+import { joinQuestionOperations } from './join-questions.ts'
 import { memberProfileOperations } from './member-profiles.ts'
 import { memberOperations } from './members.ts'
 import { messageOperations } from './messages.ts'
@@ -32,6 +35,9 @@ export const operations: readonly Operation[] = [
   ...groupSettingOperations,
   ...memberOperations,
   ...memberProfileOperations,
+  ...invitationOperations,
+  ...applicationOperations,
+  ...joinQuestionOperations,
   ...conversationOperations,
   ...messageOperations,
   ...notificationOperations,

@@ -183,6 +183,8 @@ export const openSeed = async (dataDir: string, eventstoreUrl?: string): Promise
         name: 'bench',
         by: owner as UserId,
         memberIds: others,
+        inviteeConsent: 'none',
+        requestId: groupId,
         memberLimit: Math.max(2, users.length),
         inviteMode: 'everyone',
         at: systemClock.now(),

@@ -10,6 +10,7 @@ import type { DomainEvent } from './decider.ts'
 import type { FollowerEvent } from './follower/events.ts'
 import type { FriendshipEvent } from './friendship/events.ts'
 import type { GroupEvent } from './group/events.ts'
+import type { JoinTried } from './group/join-tries.ts'
 import type { IdentityEvent } from './identity/events.ts'
 import type { InboxEvent } from './inbox/events.ts'
 import type { MemberEvent } from './member/events.ts'
@@ -26,6 +27,7 @@ export type LedgerEvent =
   | FriendshipEvent
   | GroupEvent
   | MemberEvent
+  | JoinTried
   | ConversationEvent
   | MessageEvent
   | InboxEvent
@@ -84,6 +86,18 @@ export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = 
   MemberEdited: { secret: [], personal: ['profile'] },
   MemberFollowed: { secret: [], personal: ['profile'] },
   MemberUnfollowed: { secret: [], personal: ['profile'] },
+  MembersInvited: { secret: [], personal: ['message'] },
+  InvitationAccepted: plain,
+  InvitationRejected: plain,
+  InvitationRecalled: plain,
+  InvitationsExpired: plain,
+  ApplicationMade: { secret: [], personal: ['message'] },
+  ApplicationApproved: plain,
+  ApplicationRejected: { secret: [], personal: ['reason'] },
+  ApplicationWithdrawn: plain,
+  ApplicationsExpired: plain,
+  JoinQuestionsSet: { secret: ['questions'], personal: [] },
+  JoinTried: plain,
   MessageSent: { secret: [], personal: ['body'] },
   MessageRecalled: plain,
   ConversationRead: plain,

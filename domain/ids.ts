@@ -100,6 +100,7 @@ export const streamOf = {
     one < other ? `friendship-${one}~${other}` : `friendship-${other}~${one}`,
   group: (groupId: GroupId) => `group-${groupId}`,
   member: (groupId: GroupId, userId: UserId) => `member-${groupId}~${userId}`,
+  joinTries: (groupId: GroupId, userId: UserId) => `joinTries-${groupId}~${userId}`,
   conversation: (conversationId: ConversationId) => `conversation-${conversationId}`,
   message: (conversationId: ConversationId, seq: number) => `message-${conversationId}.${seq}`,
   inbox: (userId: UserId, conversationId: ConversationId) => `inbox-${userId}~${conversationId}`,

@@ -52,6 +52,20 @@ export const limits = {
   groupNicknameCharactersMax: 32,
   memberExtensionCharactersMax: 1_024,
   followedMembersMax: 50,
+  /** Invitations and applications that wait for an answer, of one group and of one user, and how long they do (R16, R20, R22). */
+  groupInvitationsPendingMax: 500,
+  groupApplicationsPendingMax: 500,
+  invitationsPendingPerUserMax: 200,
+  applicationsPendingPerUserMax: 100,
+  groupRequestDays: 7,
+  requestMessageCharactersMax: 150,
+  /** Questions of those who join (R43). */
+  joinQuestionsMax: 5,
+  joinQuestionCharactersMax: 200,
+  joinAnswersPerQuestionMax: 10,
+  joinAnswerCharactersMax: 64,
+  joinScoreMax: 100,
+  joinTriesPerHourMax: 5,
   /** A sender's own recall; owner and admins of a group at any time. */
   recallWindowSeconds: 120,
   /** Pinned conversations of one user (R80). */

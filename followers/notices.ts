@@ -16,11 +16,17 @@ type Notices = {
   ) => NotificationBody | undefined
 }
 
+/** Of what concerns others than the members. */
+const nothing = () => undefined
+
 /** One row a group event: what the members read of it, in parts; undefined when there is nobody to tell of. */
 const notices: Notices = {
   GroupCreated: ({ by, memberIds }) =>
     memberIds.length === 0 ? undefined : { event: 'memberInvited', by, targets: memberIds },
-  MembersAdded: ({ by, userIds }) => ({ event: 'memberInvited', by, targets: userIds }),
+  MembersAdded: ({ by, userIds, via }) =>
+    via === undefined
+      ? { event: 'memberInvited', by, targets: userIds }
+      : { event: 'memberJoined', by, targets: userIds, via },
   MembersRemoved: ({ by, userIds, reason }) => ({
     event: reason === 'kicked' ? 'memberRemoved' : 'memberLeft',
     by,
@@ -44,6 +50,17 @@ const notices: Notices = {
   }),
   MuteAllChanged: ({ by, mode }) => ({ event: 'muteAllChanged', by, changed: { muteAll: mode } }),
   GroupDissolved: ({ by }) => ({ event: 'groupDissolved', by }),
+  MembersInvited: nothing,
+  InvitationAccepted: nothing,
+  InvitationRejected: nothing,
+  InvitationRecalled: nothing,
+  InvitationsExpired: nothing,
+  ApplicationMade: nothing,
+  ApplicationApproved: nothing,
+  ApplicationRejected: nothing,
+  ApplicationWithdrawn: nothing,
+  ApplicationsExpired: nothing,
+  JoinQuestionsSet: nothing,
 }
 
 const bodyOf = (event: RecordedEvent): NotificationBody | undefined =>

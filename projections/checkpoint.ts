@@ -45,6 +45,7 @@ const allTables: readonly TableName[] = [
   'member_span',
   'group',
   'member',
+  'group_request',
   'notification',
   'read_mark',
 ]

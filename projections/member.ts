@@ -1,7 +1,7 @@
 // Owns who is in which group, and as what (R15–R25). One who left is a tombstone here.
 // Never shows members to one who is not among them.
 
-import type { MutedUntil } from '../domain/group/events.ts'
+import { inviterOf, type MutedUntil } from '../domain/group/events.ts'
 import type { GroupId, Instant, Position, UserId } from '../domain/ids.ts'
 import { type MemberRow, memberRow } from '../domain/member/row.ts'
 import type { GroupRole } from '../domain/rows.ts'
@@ -83,7 +83,7 @@ const step = (fold: Fold<MemberTable>, { type, data, position }: MemberEvent): v
     case 'MembersAdded': {
       const mutes = new Map(data.mutes?.map(({ userId, until }) => [userId, until]))
       for (const userId of data.userIds) {
-        fold.put(joined(groupId, userId, 'member', data.by, at, position, mutes.get(userId)))
+        fold.put(joined(groupId, userId, 'member', inviterOf(data) ?? null, at, position, mutes.get(userId)))
       }
       break
     }

@@ -74,6 +74,14 @@ const groups = [
   'create index member_by_user on member (user_id, group_id)',
   'create index member_by_order on member (group_id, joined_at, user_id) where removed_at is null',
   'create index member_by_removed on member (removed_at) where removed_at is not null',
+  `create table group_request (
+     group_id ${id}, user_id ${id}, kind text, request_id ${id} not null, group_name text, by_id ${id} not null,
+     message text, requested_at timestamptz not null, expires_at timestamptz not null, removed_at timestamptz,
+     ${position}, primary key (group_id, user_id, kind))`,
+  'create index group_request_by_user on group_request (user_id, kind, position)',
+  'create index group_request_by_group on group_request (group_id, kind, position) where removed_at is null',
+  'create index group_request_by_expiry on group_request (expires_at) where removed_at is null',
+  'create index group_request_by_removed on group_request (removed_at) where removed_at is not null',
 ]
 
 const friends = [

@@ -13,6 +13,7 @@ export type ProjectionName =
   | 'friendship'
   | 'group'
   | 'member'
+  | 'group-request'
   | 'notification'
   | 'message'
   | 'inbox'

@@ -9,6 +9,7 @@ import { conversationProjection } from './conversation.ts'
 import type { Transaction } from './database.ts'
 import { friendshipProjection } from './friendship.ts'
 import { groupProjection } from './group.ts'
+import { groupRequestProjection } from './group-request.ts'
 import { inboxProjection } from './inbox.ts'
 import { memberProjection } from './member.ts'
 import { messageProjection } from './message.ts'
@@ -24,6 +25,7 @@ export const projections: readonly Projection[] = [
   friendshipProjection,
   groupProjection,
   memberProjection,
+  groupRequestProjection,
   notificationProjection,
   messageProjection,
   inboxProjection,

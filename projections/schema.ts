@@ -230,6 +230,23 @@ export interface MemberTable {
   position: Position
 }
 
+/** An invitation or an application; tombstoned once it has ended. */
+export interface GroupRequestTable {
+  group_id: GroupId
+  /** Who is asked, or asks. */
+  user_id: UserId
+  kind: 'invitation' | 'application'
+  request_id: string
+  /** Of an invitation: the group as it was called then. */
+  group_name: string | null
+  by_id: UserId
+  message: string | null
+  requested_at: Instant
+  expires_at: Instant
+  removed_at: Instant | null
+  position: Position
+}
+
 export interface NotificationTable {
   user_id: UserId
   notification_id: string
@@ -267,6 +284,7 @@ export interface Schema {
   member_span: MemberSpanTable
   group: GroupTable
   member: MemberTable
+  group_request: GroupRequestTable
   notification: NotificationTable
   read_mark: ReadMarkTable
 }

@@ -8,6 +8,7 @@ import { accountRoutes } from './routes/account.ts'
 import { nothing } from './routes/frames.ts'
 import { friendshipRoutes } from './routes/friendship.ts'
 import { groupRoutes } from './routes/group.ts'
+import { groupRequestRoutes } from './routes/group-request.ts'
 import { inboxRoutes } from './routes/inbox.ts'
 import { memberRoutes } from './routes/member.ts'
 import { messageRoutes } from './routes/message.ts'
@@ -19,6 +20,7 @@ const routes: Routes = {
   ...friendshipRoutes,
   ...groupRoutes,
   ...memberRoutes,
+  ...groupRequestRoutes,
   ...messageRoutes,
   ...inboxRoutes,
   ...notificationRoutes,

@@ -2,11 +2,12 @@
 // the wire text of a message is this JSON with the position added, built once and used for record, frame, ring and row.
 
 import type { GroupAttributes } from '../group/attributes.ts'
-import type { MutedUntil } from '../group/events.ts'
+import type { JoinedVia, MutedUntil } from '../group/events.ts'
 import type { ConversationId, Instant, UserId } from '../ids.ts'
 
 export type NotificationKind =
   | 'memberInvited'
+  | 'memberJoined'
   | 'memberRemoved'
   | 'memberLeft'
   | 'groupDissolved'
@@ -25,6 +26,8 @@ export type NotificationBody = {
   readonly targets?: readonly UserId[]
   /** What is another than before, and how it is now (R37). */
   readonly changed?: NotificationChanges
+  /** How a member joined. */
+  readonly via?: JoinedVia
 }
 
 /** Attributes of the group; of a mute, its end. */

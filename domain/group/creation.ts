@@ -4,8 +4,11 @@ import { type Rejection, reject } from '../decider.ts'
 import type { GroupId, UserId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import { attributesIn, type ChosenAttributes, type GroupPreset, groupPresets } from './attributes.ts'
+import type { GroupEvent } from './events.ts'
+import { invited } from './invitations.ts'
 import { may } from './permissions.ts'
 import { type Actor, full, type GroupDecision, notFound, notOwner, type Standing } from './refusals.ts'
+import { expired } from './requests.ts'
 import type { Group } from './state.ts'
 
 /** What is chosen goes before what the preset says. */
@@ -17,6 +20,8 @@ export interface CreateGroup extends Actor, ChosenAttributes {
   readonly preset?: GroupPreset | undefined
   /** Users that exist and have room for another group; the creator and doubles are dropped. */
   readonly memberIds: readonly UserId[]
+  /** Of the invitations, where those named are asked first. */
+  readonly requestId: string
 }
 
 export interface DissolveGroup extends Actor {
@@ -52,9 +57,17 @@ export const createGroup = (command: CreateGroup, state: Group, facts: CreateGro
   others.delete(by)
   const memberCount = others.size + 1
   if (memberCount > attributes.memberLimit) return full(attributes.memberLimit)
-  const data = { groupId, ...attributes, ownerId: by, memberIds: [...others], memberCount, by, at }
-  return [{ type: 'GroupCreated', data }]
+  const userIds = [...others]
+  const group = { groupId, ...attributes, ownerId: by, by, at }
+  if (attributes.inviteeConsent === 'none') {
+    return [{ type: 'GroupCreated', data: { ...group, memberIds: userIds, memberCount } }]
+  }
+  const created: GroupEvent = { type: 'GroupCreated', data: { ...group, memberIds: [], memberCount: 1 } }
+  const nobody = { groupId, name, invitations: new Map() }
+  return userIds.length === 0 ? [created] : [created, invited(nobody, userIds, command)]
 }
 
 export const dissolveGroup = ({ by, at }: DissolveGroup, { group, party }: Standing): GroupDecision =>
-  may('dissolve', party, group) ? [{ type: 'GroupDissolved', data: { groupId: group.groupId, by, at } }] : notOwner()
+  may('dissolve', party, group)
+    ? [...expired(group, at, true), { type: 'GroupDissolved', data: { groupId: group.groupId, by, at } }]
+    : notOwner()

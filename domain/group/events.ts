@@ -2,6 +2,8 @@
 
 import type { GroupId, Instant, UserId } from '../ids.ts'
 import type { GroupAttributes, MuteAll } from './attributes.ts'
+import type { JoinQuestionsSet } from './questions.ts'
+import type { GroupRequestEvent } from './request-events.ts'
 
 export type GroupCreated = {
   readonly type: 'GroupCreated'
@@ -22,6 +24,10 @@ type RecordedAttributes = Pick<GroupAttributes, 'name' | 'memberLimit' | 'invite
 /** `forever`, or the end of a mute. */
 export type MutedUntil = Instant | 'forever'
 
+/** How somebody came in; absent: they were added by a member, without being asked (R19). */
+export type JoinedVia = 'invitation' | 'application' | 'question' | 'free'
+
+/** `by`: who added or invited them, or let them in; they themselves where nobody had to. */
 export type MembersAdded = {
   readonly type: 'MembersAdded'
   readonly data: {
@@ -32,6 +38,7 @@ export type MembersAdded = {
     /** They may read what was said before (R31). */
     readonly history?: true
     readonly memberCount: number
+    readonly via?: JoinedVia
     readonly by: UserId
     readonly at: Instant
   }
@@ -109,6 +116,10 @@ export type GroupDissolved = {
   readonly data: { readonly groupId: GroupId; readonly by: UserId; readonly at: Instant }
 }
 
+/** Who brought the new members in; undefined for those who asked by themselves. */
+export const inviterOf = ({ via, by }: MembersAdded['data']): UserId | undefined =>
+  via === undefined || via === 'invitation' ? by : undefined
+
 export type GroupEvent =
   | GroupCreated
   | MembersAdded
@@ -121,3 +132,5 @@ export type GroupEvent =
   | MemberUnmuted
   | MuteAllChanged
   | GroupDissolved
+  | GroupRequestEvent
+  | JoinQuestionsSet

@@ -3,7 +3,8 @@
 import type { UserId } from '../ids.ts'
 import type { GroupRole } from '../rows.ts'
 import { attributesIn, earlierAttributes } from './attributes.ts'
-import type { GroupCreated, GroupEvent, MemberMuted, MembersAdded } from './events.ts'
+import { type GroupCreated, type GroupEvent, inviterOf, type MemberMuted, type MembersAdded } from './events.ts'
+import { withRequests } from './requests.ts'
 import type { ExistingGroup, Group, GroupMember } from './state.ts'
 
 const created = (data: GroupCreated['data']): ExistingGroup => {
@@ -19,6 +20,9 @@ const created = (data: GroupCreated['data']): ExistingGroup => {
     createdBy: data.by,
     members,
     mutes: new Map(),
+    invitations: new Map(),
+    applications: new Map(),
+    joinQuestions: null,
     createdAt: data.at,
     dissolvedAt: null,
   }
@@ -51,8 +55,13 @@ const muted = (state: ExistingGroup, { userId, until, at }: MemberMuted['data'])
 /** Whoever comes in has the mute that the event says, and no other. */
 const membersAdded = (state: ExistingGroup, data: MembersAdded['data']): ExistingGroup => {
   const members = new Map(state.members)
-  const { at: joinedAt, by: invitedBy } = data
-  for (const userId of data.userIds) members.set(userId, { role: 'member', joinedAt, invitedBy })
+  const invitedBy = inviterOf(data)
+  const member = {
+    role: 'member',
+    joinedAt: data.at,
+    ...(invitedBy === undefined ? undefined : { invitedBy }),
+  } as const
+  for (const userId of data.userIds) members.set(userId, member)
   const kept = new Set(data.mutes?.map(({ userId }) => userId))
   const lost = data.userIds.filter(userId => !kept.has(userId))
   return { ...state, members, mutes: without(state.mutes, lost) }
@@ -91,7 +100,11 @@ export const evolveGroup = (state: Group, event: GroupEvent): Group => {
       return { ...state, muteAll: event.data.mode }
     case 'GroupDissolved':
       return { ...state, status: 'dissolved', dissolvedAt: event.data.at }
+    case 'JoinQuestionsSet': {
+      const { questions, minimumScore } = event.data
+      return { ...state, joinQuestions: questions.length === 0 ? null : { questions, minimumScore } }
+    }
     default:
-      return state
+      return withRequests(state, event)
   }
 }

@@ -4,14 +4,29 @@
 // two groups at once overshoots the own cap by one. Membership itself is decided on this stream alone.
 
 import { type Decider, isRejection, noRuleFor } from '../decider.ts'
+import {
+  type ApproveApplication,
+  applyToGroup,
+  decideApplication,
+  type JoinGroup,
+  type RejectApplication,
+  type WithdrawApplication,
+} from './applications.ts'
 import { type CreateGroup, type CreateGroupFacts, createGroup, type DissolveGroup, dissolveGroup } from './creation.ts'
 import type { GroupEvent } from './events.ts'
 import { evolveGroup } from './evolve.ts'
 import {
-  type AddAdmin,
+  type AcceptInvitation,
   type AddMembers,
-  addAdmin,
   addMembers,
+  answerInvitation,
+  type RecallInvitation,
+  type RejectInvitation,
+  recallInvitation,
+} from './invitations.ts'
+import {
+  type AddAdmin,
+  addAdmin,
   type LeaveGroup,
   leaveGroup,
   type RemoveAdmin,
@@ -22,7 +37,9 @@ import {
   transferGroup,
 } from './members.ts'
 import { type MuteMember, muteMember, type SetMuteAll, setMuteAll, type UnmuteMember, unmuteMember } from './mutes.ts'
+import { type SetJoinQuestions, setJoinQuestions } from './questions.ts'
 import { type GroupDecision, type GroupRejection, standingOf } from './refusals.ts'
+import { type ExpireRequests, expireRequests } from './requests.ts'
 import { decodeGroup, encodeGroup } from './snapshot.ts'
 import type { Group } from './state.ts'
 import { type UpdateGroup, updateGroup } from './updates.ts'
@@ -45,12 +62,29 @@ export type GroupCommand =
   | UnmuteMember
   | SetMuteAll
   | DissolveGroup
+  | AcceptInvitation
+  | RejectInvitation
+  | RecallInvitation
+  | JoinGroup
+  | WithdrawApplication
+  | ApproveApplication
+  | RejectApplication
+  | SetJoinQuestions
+  | ExpireRequests
 
 /** Every other command than CreateGroup decides on the group alone. */
 export type GroupFacts = CreateGroupFacts | undefined
 
-const decide = (command: GroupCommand, state: Group, facts: GroupFacts): GroupDecision => {
-  if (command.type === 'CreateGroup') return createGroup(command, state, facts)
+/** What needs no membership, or is decided before it. */
+type OutsideCommand =
+  | CreateGroup
+  | AcceptInvitation
+  | RejectInvitation
+  | JoinGroup
+  | WithdrawApplication
+  | ExpireRequests
+
+const decideAsMember = (command: Exclude<GroupCommand, OutsideCommand>, state: Group): GroupDecision => {
   const standing = standingOf(command.by, state)
   if (isRejection(standing)) return standing
   switch (command.type) {
@@ -76,15 +110,39 @@ const decide = (command: GroupCommand, state: Group, facts: GroupFacts): GroupDe
       return setMuteAll(command, standing)
     case 'DissolveGroup':
       return dissolveGroup(command, standing)
+    case 'RecallInvitation':
+      return recallInvitation(command, standing)
+    case 'ApproveApplication':
+    case 'RejectApplication':
+      return decideApplication(command, standing)
+    case 'SetJoinQuestions':
+      return setJoinQuestions(command, standing)
     default:
       return noRuleFor(command)
+  }
+}
+
+const decide = (command: GroupCommand, state: Group, facts: GroupFacts): GroupDecision => {
+  switch (command.type) {
+    case 'CreateGroup':
+      return createGroup(command, state, facts)
+    case 'AcceptInvitation':
+    case 'RejectInvitation':
+      return answerInvitation(command, state)
+    case 'JoinGroup':
+    case 'WithdrawApplication':
+      return applyToGroup(command, state)
+    case 'ExpireRequests':
+      return state.status === 'none' ? [] : expireRequests(command, state)
+    default:
+      return decideAsMember(command, state)
   }
 }
 
 /** The rules of `group-<groupId>` (R14–R25). Facts are needed for CreateGroup only. */
 export const group: Decider<Group, GroupCommand, GroupEvent, GroupRejection, GroupFacts> = {
   category: 'group',
-  load: { by: 'snapshot', version: 2, everyEvents: 200, encode: encodeGroup, decode: decodeGroup },
+  load: { by: 'snapshot', version: 4, everyEvents: 200, encode: encodeGroup, decode: decodeGroup },
   initial: { status: 'none' },
   weight: state => (state.status === 'none' ? 1 : 1 + state.members.size / 16),
   evolve: evolveGroup,

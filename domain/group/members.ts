@@ -1,5 +1,5 @@
-// Owns who is in a group and in which role: add, remove, leave, transfer, admins (R15, R17, R19, R23, R25).
-// Never looks at accounts or counts a user's groups: the caller leaves out those who cannot be added.
+// Owns who stays in a group and in which role: remove, leave, transfer, admins (R15, R17, R23, R25).
+// How people come in is for invitations.ts and applications.ts.
 
 import { type Rejection, reject } from '../decider.ts'
 import type { UserId } from '../ids.ts'
@@ -7,14 +7,8 @@ import { limits } from '../limits.ts'
 import type { GroupEvent, MembersAdded, MembersRemoved } from './events.ts'
 import { mutedUntil } from './mutes.ts'
 import { may } from './permissions.ts'
-import { type Actor, full, type GroupDecision, notOwner, type Standing, targetRefused } from './refusals.ts'
+import { type Actor, type GroupDecision, notOwner, type Standing, targetRefused } from './refusals.ts'
 import { type ExistingGroup, roleIn } from './state.ts'
-
-export interface AddMembers extends Actor {
-  readonly type: 'AddMembers'
-  /** Users that exist and have room for another group. */
-  readonly userIds: readonly UserId[]
-}
 
 export interface RemoveMembers extends Actor {
   readonly type: 'RemoveMembers'
@@ -42,8 +36,13 @@ export interface RemoveAdmin extends Actor {
   readonly userId: UserId
 }
 
-/** The event of those who come in, also by ways other than being added: what follows them in is told with it. */
-export const added = (group: ExistingGroup, userIds: readonly UserId[], { by, at }: Actor): MembersAdded => {
+/** The event of those who come in, by whatever way: what follows them in is told with it. */
+export const added = (
+  group: ExistingGroup,
+  userIds: readonly UserId[],
+  { by, at }: Actor,
+  via?: MembersAdded['data']['via'],
+): MembersAdded => {
   const mutes = userIds.flatMap(userId => {
     const until = mutedUntil(group, userId, at)
     return until === null ? [] : [{ userId, until }]
@@ -53,6 +52,7 @@ export const added = (group: ExistingGroup, userIds: readonly UserId[], { by, at
     data: {
       groupId: group.groupId,
       userIds,
+      ...(via === undefined ? undefined : { via }),
       ...(mutes.length === 0 ? undefined : { mutes }),
       ...(group.historyBeforeJoin ? { history: true as const } : undefined),
       memberCount: group.members.size + userIds.length,
@@ -60,17 +60,6 @@ export const added = (group: ExistingGroup, userIds: readonly UserId[], { by, at
       at,
     },
   }
-}
-
-export const addMembers = (command: AddMembers, { group, party }: Standing): GroupDecision => {
-  if (!may('invite', party, group)) {
-    return reject('group.not-allowed', 'Only the owner and admins add members to this group.')
-  }
-  const userIds = [...new Set(command.userIds)].filter(userId => !group.members.has(userId))
-  if (userIds.length === 0) return []
-  return group.members.size + userIds.length > group.memberLimit
-    ? full(group.memberLimit)
-    : [added(group, userIds, command)]
 }
 
 const removed = (

@@ -91,6 +91,10 @@ export const may = (action: GroupAction, party: GroupParty, group: GroupAttribut
   return isModeGrant(grant) ? modeGrants[grant](group) : grant !== 'no'
 }
 
+/** The same for what somebody made: where only the own is reached, it must be that. */
+export const mayWith = (action: GroupAction, party: GroupParty, group: GroupAttributes, isOwn: boolean): boolean =>
+  may(action, party, group) && (rowOf(action)[party] !== 'own' || isOwn)
+
 /** Whether a role may act on what belongs to somebody of another role; null: one who is no member any more. */
 export const reaches = (action: GroupAction, party: GroupParty | null, target: GroupRole | null): boolean => {
   switch (party === null ? 'no' : rowOf(action)[party]) {

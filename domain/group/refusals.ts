@@ -28,6 +28,15 @@ export type GroupRejection =
   | 'group.owner-cannot-leave'
   | 'group.admin-limit'
   | 'group.mute-limit'
+  | 'group.already-member'
+  | 'group.join-closed'
+  | 'group.answers-missing'
+  | 'group.wrong-answer'
+  | 'group.unreachable-score'
+  | 'invitation.not-found'
+  | 'invitation.limit'
+  | 'application.not-pending'
+  | 'application.limit'
 
 export type GroupDecision = Decision<GroupEvent, GroupRejection>
 

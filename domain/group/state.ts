@@ -5,12 +5,26 @@ import type { GroupId, Instant, UserId } from '../ids.ts'
 import type { GroupRole } from '../rows.ts'
 import type { GroupAttributes } from './attributes.ts'
 import type { MutedUntil } from './events.ts'
+import type { JoinQuestions } from './questions.ts'
 
 export interface GroupMember {
   readonly role: GroupRole
   readonly joinedAt: Instant
   /** Absent for the one who created the group. */
   readonly invitedBy?: UserId
+}
+
+export interface PendingInvitation {
+  readonly requestId: string
+  readonly by: UserId
+  readonly expiresAt: Instant
+}
+
+export interface PendingApplication {
+  readonly requestId: string
+  /** Who hears of its end. */
+  readonly told: readonly UserId[]
+  readonly expiresAt: Instant
 }
 
 export interface ExistingGroup extends GroupAttributes {
@@ -22,6 +36,11 @@ export interface ExistingGroup extends GroupAttributes {
   readonly members: ReadonlyMap<UserId, GroupMember>
   /** Also of former members, who come back with theirs. One that has passed may still be here. */
   readonly mutes: ReadonlyMap<UserId, MutedUntil>
+  /** By who is asked, or asks: each has one at most of either kind (R20, R22). */
+  readonly invitations: ReadonlyMap<UserId, PendingInvitation>
+  readonly applications: ReadonlyMap<UserId, PendingApplication>
+  /** What those who join are asked; null: nothing (R43). */
+  readonly joinQuestions: JoinQuestions | null
   readonly createdAt: Instant
   readonly dissolvedAt: Instant | null
 }

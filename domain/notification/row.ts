@@ -2,7 +2,7 @@
 // live frames. Pure. To add a kind: its name in `notificationKinds`, and what each event does in `noticesOf`; nothing else.
 
 import type { EventOf, EventType } from '../events.ts'
-import type { GroupId, Instant, Position, UserId } from '../ids.ts'
+import { type GroupId, type Instant, type Position, systemUserId, type UserId } from '../ids.ts'
 import type { ReadMarks } from './events.ts'
 
 export const notificationKinds = [
@@ -11,6 +11,16 @@ export const notificationKinds = [
   'friendAdded',
   'removedFromGroup',
   'groupDissolved',
+  'groupInvitation',
+  'groupInvitationAccepted',
+  'groupInvitationRejected',
+  'groupApplication',
+  'groupApplicationAccepted',
+  'groupApplicationRejected',
+  'groupApplicationExpired',
+  'groupAdminAdded',
+  'groupAdminRemoved',
+  'groupOwnerTransferred',
 ] as const
 export type NotificationKind = (typeof notificationKinds)[number]
 
@@ -123,6 +133,31 @@ const friendsMade = (event: Noticed<'FriendsMade'>): readonly Notice[] => {
   const end = ended(to, event.data, 'accepted')
   return how === 'direct' ? [end] : [end, friendRequestResult(event.data, event.position, 'accepted')]
 }
+/** What calls for an answer. */
+const asked = (
+  { data, position }: { readonly data: { readonly at: Instant }; readonly position: NotificationRow['position'] },
+  userId: UserId,
+  row: Pick<NotificationRow, 'notificationId' | 'kind' | 'by' | 'groupId'>,
+  message: string | undefined,
+): Notice => ({
+  do: 'put',
+  userId,
+  row: { ...row, ...(message === undefined ? undefined : { message }), at: data.at, position, state: 'pending' },
+})
+
+const requestEnded = (
+  userIds: readonly UserId[],
+  requestId: string,
+  state: Extract<Notice, { do: 'end' }>['state'],
+  endedAt: Instant,
+): readonly Notice[] => userIds.map(userId => ({ do: 'end', userId, notificationId: requestId, state, endedAt }))
+
+const answered =
+  (state: 'accepted' | 'rejected', kind: 'groupInvitationAccepted' | 'groupInvitationRejected') =>
+  (event: Noticed<'InvitationAccepted'> | Noticed<'InvitationRejected'>): readonly Notice[] => {
+    const { groupId, userId, requestId, invitedBy, at } = event.data
+    return [...requestEnded([userId], requestId, state, at), told(event, invitedBy, { kind, groupId, by: userId })]
+  }
 
 /** One row an event that somebody is told of outside every conversation. */
 const noticesOf = {
@@ -147,6 +182,58 @@ const noticesOf = {
     const { groupId, by } = event.data
     const others = membersAtEnd(groupId).filter(userId => userId !== by)
     return others.map(userId => told(event, userId, { kind: 'groupDissolved', groupId, by }))
+  },
+  MembersInvited: event => {
+    const { groupId, invited, message, by } = event.data
+    return invited.map(({ userId, requestId }) =>
+      asked(event, userId, { notificationId: requestId, kind: 'groupInvitation', groupId, by }, message),
+    )
+  },
+  InvitationAccepted: answered('accepted', 'groupInvitationAccepted'),
+  InvitationRejected: answered('rejected', 'groupInvitationRejected'),
+  InvitationRecalled: ({ data: { userId, requestId, at } }) => requestEnded([userId], requestId, 'withdrawn', at),
+  InvitationsExpired: ({ data: { invitations, at } }) =>
+    invitations.flatMap(({ userId, requestId }) => requestEnded([userId], requestId, 'expired', at)),
+  ApplicationMade: event => {
+    const { groupId, userId, requestId, message, told: managers } = event.data
+    const row = { notificationId: requestId, kind: 'groupApplication', groupId, by: userId } as const
+    return managers.map(manager => asked(event, manager, row, message))
+  },
+  ApplicationApproved: event => {
+    const { groupId, userId, requestId, told: managers, by, at } = event.data
+    return [
+      ...requestEnded(managers, requestId, 'accepted', at),
+      told(event, userId, { kind: 'groupApplicationAccepted', groupId, by }),
+    ]
+  },
+  ApplicationRejected: event => {
+    const { groupId, userId, requestId, told: managers, reason, by, at } = event.data
+    const said = reason === undefined ? undefined : { message: reason }
+    return [
+      ...requestEnded(managers, requestId, 'rejected', at),
+      told(event, userId, { kind: 'groupApplicationRejected', groupId, by, ...said }),
+    ]
+  },
+  ApplicationWithdrawn: ({ data: { requestId, told: managers, at } }) =>
+    requestEnded(managers, requestId, 'withdrawn', at),
+  ApplicationsExpired: event => {
+    const { groupId, applications, at } = event.data
+    return applications.flatMap(({ userId, requestId, told: managers }) => [
+      ...requestEnded(managers, requestId, 'expired', at),
+      told(event, userId, { kind: 'groupApplicationExpired', groupId, by: systemUserId }),
+    ])
+  },
+  AdminAdded: event => {
+    const { groupId, userId, by } = event.data
+    return [told(event, userId, { kind: 'groupAdminAdded', groupId, by })]
+  },
+  AdminRemoved: event => {
+    const { groupId, userId, by } = event.data
+    return [told(event, userId, { kind: 'groupAdminRemoved', groupId, by })]
+  },
+  OwnerTransferred: event => {
+    const { groupId, to, by } = event.data
+    return [told(event, to, { kind: 'groupOwnerTransferred', groupId, by })]
   },
 } satisfies { readonly [Type in EventType]?: NoticesOf<Type> }
 

@@ -111,7 +111,8 @@ describe('asking (R6)', () => {
   it('by way of a group is for its members, and not for plain ones where it says so (R46)', async () => {
     const groupId = `group${number}` as GroupId
     const memberIds = [bob.userId, cyd.userId] as UserId[]
-    const chosen = { groupId, name: 'G', memberIds, noFriendRequestsBetweenMembers: true }
+    const consent = { inviteeConsent: 'none', requestId: 'r' } as const
+    const chosen = { groupId, name: 'G', memberIds, ...consent, noFriendRequestsBetweenMembers: true }
     const command = { type: 'CreateGroup', ...chosen, by: ada.userId as UserId, at: api.clock.now() } as const
     await api.node.handle(group, streamOf.group(groupId), command, { facts: { groupsCreated: 0 } })
     const source = { kind: 'group', groupId }

@@ -19,7 +19,7 @@ afterAll(() => api.close())
 const createGroup = (owner: TestUser, ...members: TestUser[]) =>
   api.ok('POST /v1/groups', {
     token: owner.token,
-    body: { name: 'Group', memberIds: members.map(({ userId }) => userId) },
+    body: { name: 'Group', inviteeConsent: 'none', memberIds: members.map(({ userId }) => userId) },
   })
 
 describe('groups', () => {
@@ -27,7 +27,11 @@ describe('groups', () => {
     await api.ok(`PUT /v1/blocklist/${ada.userId}`, { token: eve.token })
     const made = await api.ok('POST /v1/groups', {
       token: ada.token,
-      body: { name: ' Engines ', memberIds: [bob.userId, 'nobody', 'me', eve.userId, bob.userId] },
+      body: {
+        name: ' Engines ',
+        inviteeConsent: 'none',
+        memberIds: [bob.userId, 'nobody', 'me', eve.userId, bob.userId],
+      },
     })
     await api.ok(`DELETE /v1/blocklist/${ada.userId}`, { token: eve.token })
     expect(made).toMatchObject({
@@ -44,7 +48,11 @@ describe('groups', () => {
   })
 
   it('repeated under one key are one', async () => {
-    const request = { token: ada.token, body: { name: 'Once', memberIds: [bob.userId] }, key: 'group-1' }
+    const request = {
+      token: ada.token,
+      body: { name: 'Once', inviteeConsent: 'none', memberIds: [bob.userId] },
+      key: 'group-1',
+    }
     const [first, ...others] = await Promise.all([1, 2, 3].map(() => api.ok('POST /v1/groups', request)))
     for (const other of others) expect(other).toEqual(first)
     expect(await api.ok('POST /v1/groups', request)).toEqual(first)

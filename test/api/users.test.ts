@@ -201,7 +201,7 @@ describe('the rest', () => {
   it('lists notifications', async () => {
     const { groupId } = await api.ok('POST /v1/groups', {
       token: ada.token,
-      body: { name: 'Group', memberIds: [bob.userId] },
+      body: { name: 'Group', inviteeConsent: 'none', memberIds: [bob.userId] },
     })
     const { position } = await api.ok(`POST /v1/groups/${groupId}/members/remove`, {
       token: ada.token,

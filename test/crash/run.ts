@@ -53,7 +53,7 @@ const populate = async (httpUrl: string, realtimeUrl: string, random: Random): P
     const owner = userIds[index * 4] as string
     const token = await tokenOf(actors, owner)
     const memberIds = userIds.filter(userId => userId !== owner).slice(index, index + groupMembers)
-    const body = { name: `group ${index}`, memberIds, inviteMode: 'managers' }
+    const body = { name: `group ${index}`, memberIds, inviteMode: 'managers', inviteeConsent: 'none' }
     owners.set(expectOk(await api('POST', '/v1/groups', { token, body })).groupId, owner)
   }
   return { world, actors }

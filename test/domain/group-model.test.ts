@@ -13,14 +13,40 @@ const people = Array.from({ length: 15 }, (_, index) => `p${index}` as UserId)
 const creator = people[0] as UserId
 
 const person = fc.constantFrom(...people)
+/** What this telling of the rules knows. */
+type Told = Extract<
+  GroupCommand,
+  {
+    type:
+      | 'AddMembers'
+      | 'RemoveMembers'
+      | 'LeaveGroup'
+      | 'TransferGroup'
+      | 'AddAdmin'
+      | 'RemoveAdmin'
+      | 'DissolveGroup'
+      | 'AcceptInvitation'
+      | 'RejectInvitation'
+      | 'RecallInvitation'
+      | 'JoinGroup'
+      | 'WithdrawApplication'
+      | 'ApproveApplication'
+      | 'RejectApplication'
+  }
+>
 /** Commands by owner, admins or anybody; the owner more often, or hardly anything would ever be allowed. */
-type Planned = { readonly byOwner: boolean; readonly command: GroupCommand }
+type Planned = { readonly byOwner: boolean; readonly command: Told }
 
 const actor = { by: person }
+const requestId = fc.constant('r')
+const asked = { requestId, blockedBy: fc.constant([]), isFriendOfOwner: fc.constant(false) }
 const somebody = fc.array(person, { maxLength: 4 })
-const command: fc.Arbitrary<GroupCommand> = fc
+const command: fc.Arbitrary<Told> = fc
   .oneof(
-    { weight: 6, arbitrary: fc.record({ type: fc.constant('AddMembers' as const), userIds: somebody, ...actor }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({ type: fc.constant('AddMembers' as const), userIds: somebody, requestId, ...actor }),
+    },
     { weight: 3, arbitrary: fc.record({ type: fc.constant('RemoveMembers' as const), userIds: somebody, ...actor }) },
     { weight: 2, arbitrary: fc.record({ type: fc.constant('LeaveGroup' as const), ...actor }) },
     {
@@ -29,9 +55,16 @@ const command: fc.Arbitrary<GroupCommand> = fc
     },
     { weight: 6, arbitrary: fc.record({ type: fc.constant('AddAdmin' as const), userId: person, ...actor }) },
     { weight: 2, arbitrary: fc.record({ type: fc.constant('RemoveAdmin' as const), userId: person, ...actor }) },
+    { weight: 6, arbitrary: fc.record({ type: fc.constant('AcceptInvitation' as const), ...actor }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('RejectInvitation' as const), ...actor }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant('RecallInvitation' as const), userId: person, ...actor }) },
+    { weight: 4, arbitrary: fc.record({ type: fc.constant('JoinGroup' as const), ...asked, ...actor }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('WithdrawApplication' as const), ...actor }) },
+    { weight: 4, arbitrary: fc.record({ type: fc.constant('ApproveApplication' as const), userId: person, ...actor }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('RejectApplication' as const), userId: person, ...actor }) },
   )
   .map(planned => ({ ...planned, at: '' as Instant }))
-const dissolution: fc.Arbitrary<GroupCommand> = person.map(by => ({ type: 'DissolveGroup', by, at: '' as Instant }))
+const dissolution: fc.Arbitrary<Told> = person.map(by => ({ type: 'DissolveGroup', by, at: '' as Instant }))
 const plan: fc.Arbitrary<Planned> = fc.record({
   byOwner: fc.boolean(),
   command: fc.oneof({ weight: 40, arbitrary: command }, { weight: 1, arbitrary: dissolution }),
@@ -39,6 +72,8 @@ const plan: fc.Arbitrary<Planned> = fc.record({
 const setting = fc.record({
   memberLimit: fc.integer({ min: 2, max: 16 }),
   inviteMode: fc.constantFrom('managers' as const, 'everyone' as const),
+  inviteeConsent: fc.constantFrom('required' as const, 'none' as const),
+  joinMode: fc.constantFrom('free' as const, 'approval' as const, 'approval' as const, 'nobody' as const),
   memberIds: fc.array(person, { maxLength: 14 }),
 })
 
@@ -46,26 +81,46 @@ interface Model {
   owner: UserId
   admins: Set<UserId>
   members: Set<UserId>
+  /** With who asked them. */
+  invited: Map<UserId, UserId>
+  applicants: Set<UserId>
   dissolved: boolean
 }
+type Chosen = typeof setting extends fc.Arbitrary<infer Value> ? Value : never
 
 const instant = (index: number): Instant => new Date(1_795_000_000_000 + index).toISOString() as Instant
 
 /** Whether the command is allowed, and what the sets are afterwards. */
-const allowed = (model: Model, planned: GroupCommand, limit: number, everyone: boolean): boolean => {
+const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
   const { by } = planned
-  if (!model.members.has(by) || model.dissolved) return false
+  const { memberLimit: limit, inviteMode, inviteeConsent, joinMode } = chosen
+  const hasRoom = model.members.size < limit
+  if (model.dissolved) return false
+  switch (planned.type) {
+    case 'AcceptInvitation':
+      return model.members.has(by) || (model.invited.has(by) && hasRoom)
+    case 'RejectInvitation':
+      return model.invited.has(by)
+    case 'JoinGroup':
+      return !model.members.has(by) && joinMode !== 'nobody' && hasRoom
+    case 'WithdrawApplication':
+      return model.applicants.has(by)
+  }
+  if (!model.members.has(by)) return false
   const isOwner = by === model.owner
   const manages = isOwner || model.admins.has(by)
   switch (planned.type) {
-    case 'CreateGroup':
-    case 'UpdateGroup':
-    case 'MuteMember':
-    case 'UnmuteMember':
-    case 'SetMuteAll':
-      return false
-    case 'AddMembers':
-      return (manages || everyone) && fits(model, planned.userIds, limit)
+    case 'AddMembers': {
+      if (!manages && inviteMode === 'managers') return false
+      const isIn = planned.userIds.every(userId => model.members.has(userId))
+      return inviteeConsent === 'none' ? fits(model, planned.userIds, limit) : isIn || hasRoom
+    }
+    case 'RecallInvitation':
+      return model.invited.has(planned.userId) && (manages || model.invited.get(planned.userId) === by)
+    case 'ApproveApplication':
+      return manages && model.applicants.has(planned.userId) && joinMode !== 'nobody' && hasRoom
+    case 'RejectApplication':
+      return manages && model.applicants.has(planned.userId)
     case 'RemoveMembers':
       return manages && planned.userIds.every(userId => userId !== by && removable(model, userId, isOwner))
     case 'LeaveGroup':
@@ -92,17 +147,38 @@ const fits = (model: Model, userIds: readonly UserId[], limit: number): boolean 
 const removable = (model: Model, userId: UserId, byOwner: boolean): boolean =>
   model.members.has(userId) && userId !== model.owner && (byOwner || !model.admins.has(userId))
 
-const perform = (model: Model, planned: GroupCommand) => {
+const perform = (model: Model, planned: Told, { inviteeConsent, joinMode }: Chosen) => {
+  const letIn = (userId: UserId) => {
+    model.members.add(userId)
+    model.invited.delete(userId)
+    model.applicants.delete(userId)
+  }
   const drop = (userId: UserId) => {
     model.members.delete(userId)
     model.admins.delete(userId)
   }
-  if (planned.type === 'AddMembers') for (const userId of planned.userIds) model.members.add(userId)
+  if (planned.type === 'AddMembers') {
+    const others = planned.userIds.filter(userId => !model.members.has(userId))
+    if (inviteeConsent === 'none') others.forEach(letIn)
+    else for (const userId of others) model.invited.set(userId, planned.by)
+  }
+  if (planned.type === 'AcceptInvitation') letIn(planned.by)
+  if (planned.type === 'RejectInvitation') model.invited.delete(planned.by)
+  if (planned.type === 'RecallInvitation') model.invited.delete(planned.userId)
+  if (planned.type === 'JoinGroup' && joinMode === 'free') letIn(planned.by)
+  if (planned.type === 'JoinGroup' && joinMode === 'approval') model.applicants.add(planned.by)
+  if (planned.type === 'WithdrawApplication') model.applicants.delete(planned.by)
+  if (planned.type === 'ApproveApplication') letIn(planned.userId)
+  if (planned.type === 'RejectApplication') model.applicants.delete(planned.userId)
   if (planned.type === 'RemoveMembers') planned.userIds.forEach(drop)
   if (planned.type === 'LeaveGroup') drop(planned.by)
   if (planned.type === 'AddAdmin') model.admins.add(planned.userId)
   if (planned.type === 'RemoveAdmin') model.admins.delete(planned.userId)
-  if (planned.type === 'DissolveGroup') model.dissolved = true
+  if (planned.type === 'DissolveGroup') {
+    model.dissolved = true
+    model.invited.clear()
+    model.applicants.clear()
+  }
   if (planned.type !== 'TransferGroup') return
   model.owner = planned.to
   model.admins.delete(planned.to)
@@ -117,6 +193,8 @@ const expectSame = (state: Group, model: Model, memberLimit: number) => {
   expect(state.ownerId).toBe(model.owner)
   expect(new Set(having('admin'))).toStrictEqual(model.admins)
   expect(new Set(state.members.keys())).toStrictEqual(model.members)
+  expect(new Set(state.invitations.keys())).toStrictEqual(new Set(model.invited.keys()))
+  expect(new Set(state.applications.keys())).toStrictEqual(model.applicants)
   expect(state.members.size).toBeLessThanOrEqual(memberLimit)
   expect(having('admin').length).toBeLessThanOrEqual(limits.groupAdminsMax)
   expect(state.status).toBe(model.dissolved ? 'dissolved' : 'open')
@@ -139,20 +217,37 @@ it('a group agrees with the naive telling of its rules under any sequence of com
   if (load.by !== 'snapshot') return expect.fail('no snapshots')
   fc.assert(
     fc.property(setting, fc.array(plan, { maxLength: 60 }), (chosen, plans) => {
-      const creation: GroupCommand = { type: 'CreateGroup', groupId, name: 'G', ...chosen, by: creator, at: instant(0) }
+      const creation: GroupCommand = {
+        type: 'CreateGroup',
+        groupId,
+        name: 'G',
+        requestId: 'r',
+        ...chosen,
+        by: creator,
+        at: instant(0),
+      }
       const begun = group.decide(creation, group.initial, { groupsCreated: 0 })
       const members = new Set([creator, ...chosen.memberIds])
       expect('rejected' in begun).toBe(members.size > chosen.memberLimit)
       if ('rejected' in begun) return
       let state = foldCounting(begun, group.initial)
-      const model: Model = { owner: creator, admins: new Set(), members, dissolved: false }
+      const others = [...members].filter(userId => userId !== creator)
+      const isAsked = chosen.inviteeConsent === 'required'
+      const model: Model = {
+        owner: creator,
+        admins: new Set(),
+        members: isAsked ? new Set([creator]) : members,
+        invited: new Map(isAsked ? others.map(userId => [userId, creator]) : []),
+        applicants: new Set(),
+        dissolved: false,
+      }
       for (const [index, { byOwner, command }] of plans.entries()) {
         const planned = { ...command, by: byOwner ? model.owner : command.by, at: instant(index + 1) }
         const decision = group.decide(planned, state, undefined)
-        const may = allowed(model, planned, chosen.memberLimit, chosen.inviteMode === 'everyone')
+        const may = allowed(model, planned, chosen)
         expect('rejected' in decision, JSON.stringify({ planned, decision })).toBe(!may)
         if ('rejected' in decision) continue
-        perform(model, planned)
+        perform(model, planned, chosen)
         state = foldCounting(decision, state)
         expectSame(state, model, chosen.memberLimit)
       }

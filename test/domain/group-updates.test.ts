@@ -64,7 +64,7 @@ describe('changing what a group is set to', () => {
       { memberLimit: 300 },
       { joinMode: 'free' },
       { inviteMode: 'everyone' },
-      { inviteeConsent: 'none' },
+      { inviteeConsent: 'required' },
       { editMode: 'managers' },
       { editExtensionMode: 'managers' },
       { historyBeforeJoin: true },

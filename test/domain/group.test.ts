@@ -26,6 +26,7 @@ import {
   second,
   stranger,
   users,
+  usual,
 } from '../support/group.ts'
 import { specify } from '../support/specify.ts'
 
@@ -37,7 +38,7 @@ describe('creating a group (R14)', () => {
       .when(create({ memberIds: [member] }), facts)
       .then([created({ memberIds: [member] })])
     expect(state).toStrictEqual({
-      ...groupPresets.public,
+      ...usual,
       status: 'open',
       groupId,
       name: 'Friends',
@@ -48,6 +49,9 @@ describe('creating a group (R14)', () => {
         [member, { role: 'member', joinedAt: at, invitedBy: owner }],
       ]),
       mutes: new Map(),
+      invitations: new Map(),
+      applications: new Map(),
+      joinQuestions: null,
       createdAt: at,
       dissolvedAt: null,
     })
@@ -56,7 +60,7 @@ describe('creating a group (R14)', () => {
   it('begins as the preset says, save for what was chosen', () => {
     for (const preset of ['work', 'public', 'meeting', 'community'] as const) {
       given()
-        .when(create({ preset, memberIds: [] }), facts)
+        .when(create({ preset, inviteeConsent: groupPresets[preset].inviteeConsent, memberIds: [] }), facts)
         .then([created({ ...groupPresets[preset], memberIds: [] })])
     }
     given()

@@ -170,6 +170,7 @@ describe('streams', () => {
       friendship: streamOf.friendship(ann, 'b' as UserId),
       group: streamOf.group('g-1' as GroupId),
       member: streamOf.member('g-1' as GroupId, ann),
+      joinTries: streamOf.joinTries('g-1' as GroupId, 'a-nn' as UserId),
       conversation: streamOf.conversation(group),
       message: streamOf.message(group, 7),
       inbox: streamOf.inbox(ann, group),

@@ -14,7 +14,11 @@ export const personas = [
   /** Was kicked after the early message. */
   'exMember',
   'stranger',
-  /** A stranger whom the member blocks. */
+  /** Was asked into the group, and has not answered. */
+  'invited',
+  /** Asked to be let in, and nobody has decided. */
+  'applicant',
+  /** A stranger whom the owner and the member block. */
   'blocked',
   'anonymous',
   /** The app's own backend, by an admin key. */
@@ -24,7 +28,7 @@ export const personas = [
 ] as const
 export type Persona = (typeof personas)[number]
 
-const signedIn = ['owner', 'admin', 'member', 'exMember', 'stranger', 'blocked'] as const
+const signedIn = ['owner', 'admin', 'member', 'exMember', 'stranger', 'invited', 'applicant', 'blocked'] as const
 export type SignedInPersona = (typeof signedIn)[number]
 
 export const isSignedIn = (persona: Persona): persona is SignedInPersona =>
@@ -77,8 +81,19 @@ const setStage = async (service: TestService, people: Stage['people'], others: O
   const { owner, admin, member, exMember } = people
   const { other, secondAdmin } = others
   const memberIds = [admin, member, exMember, other, secondAdmin].map(({ userId }) => userId)
-  const { groupId } = await ask(service, owner, 'POST', '/v1/groups', { name: 'A group', memberIds, inviteMode })
+  const { groupId } = await ask(service, owner, 'POST', '/v1/groups', {
+    name: 'A group',
+    memberIds,
+    inviteMode,
+    inviteeConsent: 'required',
+  })
   const path = `/v1/groups/${groupId}`
+  const accepted = [admin, member, exMember, other, secondAdmin].map(who =>
+    ask(service, who, 'POST', `/v1/group-invitations/${groupId}/accept`),
+  )
+  await Promise.all(accepted)
+  await ask(service, owner, 'POST', `${path}/members`, { userIds: [people.invited.userId] })
+  await ask(service, people.applicant, 'POST', `${path}/join`, {})
   for (const { userId } of [admin, secondAdmin]) await ask(service, owner, 'PUT', `${path}/admins/${userId}`)
   const conversationId = groupConversationId(groupId)
   const earlySeq = await say(service, member, conversationId)
@@ -99,7 +114,9 @@ export const openTheatre = async (service: TestService): Promise<Theatre> => {
     Person,
     Person,
   ]
-  await ask(service, people.member, 'PUT', `/v1/blocklist/${people.blocked.userId}`)
+  for (const who of [people.owner, people.member]) {
+    await ask(service, who, 'PUT', `/v1/blocklist/${people.blocked.userId}`)
+  }
   const ended = await service.signIn(people.member, 'ended')
   await ask(service, people.member, 'DELETE', `/v1/sessions/${ended.sessionId}`)
   const adminKey = await service.adminKey()

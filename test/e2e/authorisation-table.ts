@@ -5,6 +5,7 @@ import { testPassword } from '../support/device.ts'
 import type { Arguments } from '../support/operation-request.ts'
 import { friends } from './authorisation-friends.ts'
 import { groups } from './authorisation-groups.ts'
+import { joining } from './authorisation-joining.ts'
 import { between } from './authorisation-stage.ts'
 import {
   type AccessCase,
@@ -229,6 +230,7 @@ export const access: Readonly<Record<string, readonly AccessCase[]>> = {
   ...accounts,
   ...friends,
   ...groups,
+  ...joining,
   ...conversations,
   ...admin,
 }

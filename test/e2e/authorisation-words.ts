@@ -21,9 +21,14 @@ export interface AccessCase {
   readonly leaves?: readonly string[]
 }
 
-type SignedInOutcomes = Readonly<Record<SignedInPersona, Outcome>>
+/** Those who are invited, and those who ask to be let in, are strangers to all but a few operations. */
+type Asking = 'invited' | 'applicant'
+type SignedInOutcomes = Readonly<Record<Exclude<SignedInPersona, Asking>, Outcome>> &
+  Readonly<Partial<Record<Asking, Outcome>>>
 
 export const needsSession = (outcomes: SignedInOutcomes): AccessCase['outcomes'] => ({
+  invited: outcomes.stranger,
+  applicant: outcomes.stranger,
   ...outcomes,
   anonymous: 'token.invalid',
   backend: 'caller.not-allowed',

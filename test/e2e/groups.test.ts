@@ -42,7 +42,10 @@ describe('creating a group', () => {
     const [ada, bob, cyd] = (await scene.enter('ada', 'bob', 'cyd')) as Three
     await cyd.do('blockUser', { userId: ada.userId })
     const memberIds = [bob.userId, cyd.userId, 'nobody', bob.userId, ada.userId]
-    const made = await service.api('POST', '/v1/groups', { token: ada.token, body: { name: ' Engines ', memberIds } })
+    const made = await service.api('POST', '/v1/groups', {
+      token: ada.token,
+      body: { name: ' Engines ', inviteeConsent: 'none', memberIds },
+    })
     expect(made.status).toBe(201)
     const { groupId } = made.body
     const conversationId = `group:${groupId}`
@@ -50,6 +53,7 @@ describe('creating a group', () => {
       groupId: expect.stringMatching(/^[0-9a-z]{26}$/),
       conversationId,
       added: [bob.userId],
+      invited: [],
       failed: [
         { userId: cyd.userId, code: 'message.blocked' },
         { userId: 'nobody', code: 'user.not-found' },
@@ -61,6 +65,7 @@ describe('creating a group', () => {
       groupId,
       conversationId,
       ...groupPresets.public,
+      inviteeConsent: 'none',
       name: 'Engines',
       ownerId: ada.userId,
       memberCount: 2,
@@ -113,7 +118,7 @@ describe('creating a group', () => {
 
   test('with more members than its limit is refused, and nothing is made', async () => {
     const [ada, bob, cyd] = (await scene.enter('ada', 'bob', 'cyd')) as Three
-    const body = { name: 'Small', memberLimit: 2, memberIds: [bob.userId, cyd.userId] }
+    const body = { name: 'Small', inviteeConsent: 'none', memberLimit: 2, memberIds: [bob.userId, cyd.userId] }
     const full = await service.api('POST', '/v1/groups', { token: ada.token, body })
     expect(full).toMatchObject({ status: 409, body: { code: 'group.full', memberLimit: 2 } })
     await scene.quiet(ada)

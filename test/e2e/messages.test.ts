@@ -201,7 +201,7 @@ describe('the block list', () => {
     })
 
     await expect(ada.say(conversationId)).rejects.toMatchObject({ code: 'message.blocked' })
-    const made = await ada.do('createGroup', { name: 'A trap', memberIds: [bob.userId] })
+    const made = await ada.do('createGroup', { name: 'A trap', inviteeConsent: 'none', memberIds: [bob.userId] })
     expect(made).toMatchObject({ added: [], failed: [{ userId: bob.userId, code: 'message.blocked' }] })
     expect(await bob.say(conversationId, 'I can still write')).toMatchObject({ seq: 2 })
 
@@ -253,7 +253,11 @@ test('the same key of a command does nothing twice, and says so of another comma
   const { ada, bob } = await pair()
   const api = createApi(service.httpUrl)
   const make = (name: string) =>
-    api('POST', '/v1/groups', { token: ada.token, key: 'make-it', body: { name, memberIds: [bob.userId] } })
+    api('POST', '/v1/groups', {
+      token: ada.token,
+      key: 'make-it',
+      body: { name, inviteeConsent: 'none', memberIds: [bob.userId] },
+    })
   const first = await make('Once')
   expect(first.status).toBe(201)
   expect((await make('Once')).body).toEqual(first.body)

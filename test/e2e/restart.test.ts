@@ -77,7 +77,11 @@ let stored: readonly [Replica, Replica]
 
 /** Something of everything, before the talk. */
 const prepare = async (adas: Device, bobs: Device) => {
-  const made = await adas.command('createGroup', { name: 'A group', memberIds: [bob.userId, cyd.userId] })
+  const made = await adas.command('createGroup', {
+    name: 'A group',
+    inviteeConsent: 'none',
+    memberIds: [bob.userId, cyd.userId],
+  })
   groupId = made.groupId
   await adas.command('addAdmin', { groupId, userId: bob.userId })
   await adas.command('blockUser', { userId: cyd.userId })

@@ -102,7 +102,7 @@ describe('a hello', () => {
       const [ada, bob] = (await scene.enter('ada', 'bob')) as [Player, Player]
       const conversationId = between(ada, bob)
       await ada.sayMuch(conversationId, 3)
-      const gone = await ada.do('createGroup', { name: 'Short', memberIds: [bob.userId] })
+      const gone = await ada.do('createGroup', { name: 'Short', inviteeConsent: 'none', memberIds: [bob.userId] })
       await scene.quiet(ada, bob)
       await bob.off()
       const { cursor } = bob.device

@@ -194,7 +194,11 @@ describeWithPostgres('two nodes', () => {
 
   test('take a member out on both, and tell of it once', { timeout: slowMsMax }, async () => {
     const { bob, onA, onB } = await pair()
-    const { groupId, conversationId } = await onA.command('createGroup', { name: 'A group', memberIds: [bob.userId] })
+    const { groupId, conversationId } = await onA.command('createGroup', {
+      name: 'A group',
+      inviteeConsent: 'none',
+      memberIds: [bob.userId],
+    })
     const holds = (count: number) => (device: Device) => device.state.messagesOf(conversationId).length >= count
     await onB.waitFor(holds(1), 'what tells of the group')
     const kick = await onA.command('removeMembers', { groupId, userIds: [bob.userId] })
@@ -215,7 +219,7 @@ describeWithPostgres('two nodes', () => {
   test('tell of typing through both, and not to one who blocked', { timeout: slowMsMax }, async () => {
     const typing: unknown[] = []
     const { ada, bob, conversationId, onA, onB } = await pair()
-    const { conversationId: inGroup } = await onA.command('createGroup', { name: 'Both', memberIds: [bob.userId] })
+    const { conversationId: inGroup } = await onA.command('createGroup', { name: 'Both', inviteeConsent: 'none', memberIds: [bob.userId] })
     const watching = await connectTo(b, bob.sessions[1] as SignedIn, {
       onFrame: frame => frame.op === 'typing' && typing.push(frame.conversationId),
     })

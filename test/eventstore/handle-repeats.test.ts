@@ -183,6 +183,8 @@ describe('a repeated command', () => {
       groupId,
       name: 'G',
       memberIds: [bob],
+      inviteeConsent: 'none',
+      requestId: 'r',
       memberLimit: 10,
       inviteMode: 'managers',
     }

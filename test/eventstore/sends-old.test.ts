@@ -68,7 +68,15 @@ beforeEach(async () => {
   await openAccount(node, ann)
   await openAccount(node, bob)
   const at = clock.now()
-  const create = { type: 'CreateGroup', groupId, name: 'G', memberIds: [bob], memberLimit: 10, inviteMode: 'managers' }
+  const create = {
+    type: 'CreateGroup',
+    groupId,
+    name: 'G',
+    inviteeConsent: 'none',
+    memberIds: [bob],
+    memberLimit: 10,
+    inviteMode: 'managers',
+  }
   await node.handle(group, streamOf.group(groupId), { ...create, by: ann, at } as never, {
     facts: { groupsCreated: 0 },
   })

@@ -71,7 +71,18 @@ const run = (command: Partial<GroupCommand> & { type: string }, id = groupId) =>
     facts: { groupsCreated: 0 },
   })
 const create = (memberIds: readonly UserId[] = [bob], id = groupId) =>
-  run({ type: 'CreateGroup', groupId: id, name: 'G', memberIds, memberLimit: 200, inviteMode: 'managers' }, id)
+  run(
+    {
+      type: 'CreateGroup',
+      groupId: id,
+      name: 'G',
+      inviteeConsent: 'none',
+      memberIds,
+      memberLimit: 200,
+      inviteMode: 'managers',
+    },
+    id,
+  )
 const said = async (id = groupId) =>
   (await wholeStream(log.store, streamOf.conversation(groupConversationId(id)))).map(event => {
     const { from, body, seq, clientMessageId } = event.data as {

@@ -25,6 +25,13 @@ import {
   groupsOf,
 } from '../../projections/group.ts'
 import {
+  applicationsOf,
+  groupsWithDueRequests,
+  invitationChangesOf,
+  invitationsOf,
+  pendingRequestCounts,
+} from '../../projections/group-request.ts'
+import {
   conversationChangesOf,
   conversationOf,
   conversationsOf,
@@ -38,6 +45,7 @@ import { sessionChangesOf, sessionsOf } from '../../projections/session.ts'
 import { syncOf } from '../../projections/sync.ts'
 import { groupChat, Ledger, p2p, user } from '../support/ledger.ts'
 import { databaseKinds, empty, fold, openTestDatabase, type TestDatabase } from '../support/read-models.ts'
+import { apply, invite } from '../support/request-ledger.ts'
 
 type Call = { readonly statement: Statement; readonly parameters: readonly Parameter[] }
 
@@ -99,6 +107,10 @@ const manyEvents = (): Ledger => {
     ledger.unfriend(`u${number}`, `u${number + 1}`)
   }
   for (let number = 0; number < 100; number++) ledger.readNotifications(`u${number}`, ledger.position)
+  for (let number = 0; number < 60; number++) {
+    invite(ledger, `g${number}`, names[number] ?? '', names.slice(60))
+    for (const name of names.slice(80)) apply(ledger, `g${number}`, name, ['u1'])
+  }
   ledger.password('u5', null)
   ledger.dissolve('g1', 'u1')
   return ledger
@@ -123,6 +135,12 @@ describe.each(databaseKinds)('plans on %s', kind => {
     await Promise.all([groupsCreatedCount(database, id), groupsJoinedCounts(database, [id]), groupIdsOf(database, id)])
     await Promise.all([membersOf(database, id, group, page), membersOf(database, id, group, { ...page, q: 'u5' })])
     await allMembersOf(database, id, group)
+    await Promise.all([invitationsOf(database, id, page), invitationChangesOf(database, id, since)])
+    await Promise.all([
+      applicationsOf(database, id, group, page),
+      pendingRequestCounts(database, [id], 'invitation'),
+      groupsWithDueRequests(database, ledger.at, 10),
+    ])
     await Promise.all([notificationsOf(database, id, page), notificationChangesOf(database, id, since)])
     await Promise.all([friendsOf(database, id, page), friendChangesOf(database, id, since), friendOf(database, id, id)])
     await Promise.all([friendRequestsOf(database, id, page), friendRequestChangesOf(database, id, since)])

@@ -128,6 +128,7 @@ describe('the members of a group', () => {
         topics: [membersTopic(groupId)],
         frame: { collection: 'members', id: 'g1#bob', set: { role: 'admin', mutedUntil: null } },
       },
+      { topics: [userTopic(bob)], frame: { collection: 'notifications', value: { kind: 'groupAdminAdded', by: ann } } },
     ])
     const transfer = recorded(6, 'OwnerTransferred', { groupId, from: ann, to: bob, by: ann, at })
     expect(framesOf(route(transfer, factsOf()))).toMatchObject([
@@ -136,6 +137,7 @@ describe('the members of a group', () => {
       { topics: [membersTopic(groupId)], frame: { id: 'g1#ann', set: { role: 'member' } } },
       { topics: [userTopic(bob)], frame: { set: { myRole: 'owner', myMutedUntil: null } } },
       { topics: [membersTopic(groupId)], frame: { id: 'g1#bob', set: { role: 'owner', mutedUntil: null } } },
+      { topics: [userTopic(bob)], frame: { collection: 'notifications', value: { kind: 'groupOwnerTransferred' } } },
     ])
   })
 

@@ -11,6 +11,7 @@ import type { RecordedEvent } from '../../eventstore/port.ts'
 import type { Action, RouteFacts } from '../../realtime/actions.ts'
 import { groupTopic, userTopic } from '../../realtime/protocol.ts'
 import { needsOf, route } from '../../realtime/router.ts'
+import { requestSamples } from '../support/request-samples.ts'
 import {
   accountCreated,
   ann,
@@ -341,6 +342,7 @@ describe('over all events', () => {
     MemberFollowed: profileEvent('MemberFollowed'),
     MemberUnfollowed: profileEvent('MemberUnfollowed'),
     GroupDissolved: recorded(5, 'GroupDissolved', { groupId, by: ann, at }),
+    ...requestSamples,
     MessageSent: message(5, 9, ann),
     MessageRecalled: recalled(9),
     ConversationRead: inboxEvent('ConversationRead', {}, inGroup),
@@ -371,6 +373,8 @@ describe('over all events', () => {
     'FollowerAdvanced',
     'AdminKeyCreated',
     'AdminKeyRevoked',
+    'JoinQuestionsSet',
+    'JoinTried',
   ]
   const perUser = [
     'phone',

@@ -18,11 +18,16 @@ export const [owner, admin, other, member, second, stranger] = [
 export const users = (count: number): UserId[] => Array.from({ length: count }, (_, index) => `u${index}` as UserId)
 export const facts = { groupsCreated: 0 }
 
+/** What the group of these tests begins with: those who are named are members at once. */
+export const usual = { ...groupPresets.public, inviteeConsent: 'none' } as const
+
 export const create = (changes: Partial<Extract<GroupCommand, { type: 'CreateGroup' }>> = {}): GroupCommand => ({
   type: 'CreateGroup',
   groupId,
   name: 'Friends',
   memberIds: [admin, other, member, second],
+  requestId: 'of creation',
+  inviteeConsent: 'none',
   by: owner,
   at,
   ...changes,
@@ -32,7 +37,7 @@ export const created = (changes: Partial<Extract<GroupEvent, { type: 'GroupCreat
   return {
     type: 'GroupCreated',
     data: {
-      ...groupPresets.public,
+      ...usual,
       groupId,
       name: 'Friends',
       ownerId: owner,
@@ -65,7 +70,13 @@ export const removed = (
   data: { groupId, userIds, reason, memberCount, by, at },
 })
 
-export const add = (userIds: UserId[], by: UserId): GroupCommand => ({ type: 'AddMembers', userIds, by, at })
+export const add = (userIds: UserId[], by: UserId): GroupCommand => ({
+  type: 'AddMembers',
+  userIds,
+  requestId: 'of adding',
+  by,
+  at,
+})
 export const remove = (userIds: UserId[], by: UserId): GroupCommand => ({ type: 'RemoveMembers', userIds, by, at })
 export const leave = (by: UserId): GroupCommand => ({ type: 'LeaveGroup', by, at })
 export const transfer = (to: UserId, leave: boolean, by: UserId): GroupCommand => ({
@@ -86,4 +97,8 @@ export const everyCommandBy = (by: UserId): GroupCommand[] => [
   addAdmin(member, by),
   removeAdmin(admin, by),
   dissolve(by),
+  { type: 'RecallInvitation', userId: stranger, by, at },
+  { type: 'ApproveApplication', userId: stranger, by, at },
+  { type: 'RejectApplication', userId: stranger, by, at },
+  { type: 'SetJoinQuestions', questions: [], by, at },
 ]

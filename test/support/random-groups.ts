@@ -46,7 +46,8 @@ export const groupDeeds = ({ groups, ask, userId }: Stage): Deeds => {
     createGroup: async ({ members, ...by }) => {
       if (groups.length >= groupsMax) return
       const memberIds = members.map(number => userId(number))
-      const { groupId } = await ask(by, 'createGroup', { name: 'A group', memberIds })
+      const inviteeConsent = groups.length === 0 ? 'none' : 'required'
+      const { groupId } = await ask(by, 'createGroup', { name: 'A group', inviteeConsent, memberIds })
       groups.push({ groupId: String(groupId), owner: by.who })
     },
     addMember: async ({ group, whom, asOwner, ...by }) => {

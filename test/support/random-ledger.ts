@@ -6,6 +6,7 @@ import type { ProfileChanges } from '../../domain/account/profile.ts'
 import type { ConversationId, Instant, UserId } from '../../domain/ids.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
 import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
+import { apply, endApplication, endInvitation, invite } from './request-ledger.ts'
 
 const names = ['ada', 'bob', 'cid', 'dan', 'eve']
 const groups = ['g1', 'g2']
@@ -91,6 +92,26 @@ const setGroup = (ledger: Ledger, groupId: string, name: string, two: number) =>
   pick(deeds, two)()
 }
 
+const request = (ledger: Ledger, groupId: string, name: string, number: number) => {
+  const told = number % 2 ? ['ada'] : ['ada', 'bob']
+  const invited = ['InvitationAccepted', 'InvitationRejected', 'InvitationRecalled', 'InvitationsExpired'] as const
+  const applied = ['ApplicationApproved', 'ApplicationRejected', 'ApplicationWithdrawn', 'ApplicationsExpired'] as const
+  switch (number % 4) {
+    case 0:
+      invite(ledger, groupId, 'ada', number % 8 ? [name] : [name, 'bob'], number % 3 ? 'come' : undefined)
+      break
+    case 1:
+      endInvitation(ledger, groupId, name, pick(invited, number >> 2))
+      break
+    case 2:
+      apply(ledger, groupId, name, told, number % 3 ? 'please' : undefined)
+      break
+    case 3:
+      endApplication(ledger, groupId, name, told, pick(applied, number >> 2))
+      break
+  }
+}
+
 const changeGroup = (ledger: Ledger, one: number, two: number, three: number, ended: Set<string>) => {
   const groupId = pick(groups, one)
   const name = pick(names.slice(1), two)
@@ -104,6 +125,7 @@ const changeGroup = (ledger: Ledger, one: number, two: number, three: number, en
   } else if (isMember && three % 7 < 2) setGroup(ledger, groupId, name, two)
   else if (isMember && three % 5 === 0) ledger.admin(groupId, 'ada', name, three % 2 ? 'AdminAdded' : 'AdminRemoved')
   else if (isMember) ledger.kick(groupId, 'ada', [name], three % 2 ? 'kicked' : 'left')
+  else if (three % 3 === 0) request(ledger, groupId, name, one + three)
   else ledger.add(groupId, 'ada', [name])
   if (three % 2) ledger.notify(groupId, 'ada', 'memberInvited')
 }

@@ -10,6 +10,7 @@ import { whenQuiet, whenReadable } from './quiet.ts'
 import type { CommandKind, Deeds, RandomCommand } from './random-commands.ts'
 import { friendDeeds } from './random-friends.ts'
 import { groupDeeds, type RandomGroup } from './random-groups.ts'
+import { joiningDeeds } from './random-joining.ts'
 import type { SocketClosed } from './raw-socket.ts'
 import type { Replica, ServerFrame } from './replica.ts'
 import type { Person, Reached } from './service.ts'
@@ -255,6 +256,11 @@ export class RandomPeople {
       const op = blocked ? 'blockUser' : 'unblockUser'
       await this.#ask(this.#slot(by), op, { userId: this.#userId(whom) })
     },
+    ...joiningDeeds({
+      ask: (by, op, args) => this.#ask(this.#slot(by), op, args),
+      group: number => this.#group(number),
+      userId: number => this.#userId(number),
+    }),
     openMembers: async ({ group, ...by }) => {
       const found = this.#group(group)
       const slot = this.#slot(by)

@@ -129,7 +129,11 @@ export const setScene = async (service: TestService): Promise<Scene> => {
     },
     group: async (owner, ...members) => {
       const memberIds = members.map(({ userId }) => userId)
-      const { groupId, conversationId } = await owner.do('createGroup', { name: 'A group', memberIds })
+      const { groupId, conversationId } = await owner.do('createGroup', {
+        name: 'A group',
+        inviteeConsent: 'none',
+        memberIds,
+      })
       await quiet(owner, ...members)
       return { groupId, conversationId }
     },
