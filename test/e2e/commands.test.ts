@@ -76,7 +76,11 @@ test('all read models are rebuilt while messages are sent and queries answered',
 })
 
 test('the log is exported as it was at the start, and another one made from it', { timeout: slowMsMax }, async () => {
-  const group = await device.command('createGroup', { name: 'A group', inviteeConsent: 'none', memberIds: [bob.userId] })
+  const group = await device.command('createGroup', {
+    name: 'A group',
+    inviteeConsent: 'none',
+    memberIds: [bob.userId],
+  })
   await whenToldOf(service.store, group.position)
   const exporting = runCommand('eventstore/transfer-command.ts', ['export'], here())
   const { done, sent } = await busyUntil(exporting)

@@ -152,3 +152,62 @@ describe('an application', () => {
     await expect(bob.do('joinGroup', { groupId })).rejects.toMatchObject({ code: 'group.not-found' })
   })
 })
+
+describe('a group that takes people by itself', () => {
+  test('lets anybody in where it is free, and says how', async () => {
+    const [ada, bob] = (await scene.enter('ada', 'bob')) as [Player, Player]
+    const { groupId, conversationId } = await ada.do('createGroup', { name: 'Open', preset: 'meeting' })
+    expect(await bob.do('joinGroup', { groupId })).toMatchObject({ state: 'joined' })
+    await converged(ada, bob)
+    expect(ada.messages(String(conversationId)).map(({ body }) => body)).toEqual([
+      { event: 'memberJoined', by: bob.userId, targets: [bob.userId], via: 'free' },
+    ])
+    await ada.do('updateGroup', { groupId, joinMode: 'nobody' })
+    await bob.do('leaveGroup', { groupId })
+    await expect(bob.do('joinGroup', { groupId })).rejects.toMatchObject({ code: 'group.not-found' })
+  })
+
+  test("lets the owner's friends in where it says so (R45)", async () => {
+    const [ada, bob, cyd] = (await scene.enter('ada', 'bob', 'cyd')) as [Player, Player, Player]
+    const { groupId } = await ada.do('createGroup', { name: 'Friends', autoApprove: 'friendsOfOwner' })
+    await ada.do('requestFriend', { userId: bob.userId })
+    await bob.do('acceptFriendRequest', { userId: ada.userId })
+    expect(await bob.do('joinGroup', { groupId })).toMatchObject({ state: 'joined' })
+    expect(await cyd.do('joinGroup', { groupId })).toMatchObject({ state: 'applied' })
+    await converged(ada, bob, cyd)
+    expect(notesOf(bob)).toContainEqual({ kind: 'groupApplicationAccepted', state: 'none', by: 'system' })
+  })
+
+  test('asks its questions: answers are for the managers alone, and tries are counted (R43)', async () => {
+    const [ada, bob, cyd] = (await scene.enter('ada', 'bob', 'cyd')) as [Player, Player, Player]
+    const { groupId } = await ada.do('createGroup', { name: 'Riddles', joinMode: 'question' })
+    const questions = [
+      { text: 'Who wrote the first program?', answers: ['Ada', 'Lovelace'], score: 2 },
+      { text: 'For which engine?', answers: ['Analytical'], score: 1 },
+    ]
+    await ada.do('setJoinQuestion', { groupId, questions, minimumScore: 3 })
+    const path = `/v1/groups/${groupId}/join-question`
+    expect(await ada.get(path)).toEqual({ questions, minimumScore: 3 })
+    const asked = { questions: questions.map(({ text, score }) => ({ text, score })), minimumScore: 3 }
+    expect(await bob.get(path)).toEqual(asked)
+
+    await expect(bob.do('joinGroup', { groupId })).rejects.toMatchObject({ code: 'group.answers-missing' })
+    for (const triesLeft of [4, 3, 2, 1]) {
+      const refused = bob.do('joinGroup', { groupId, answer: 'Babbage' })
+      await expect(refused).rejects.toMatchObject({ code: 'group.wrong-answer', error: { triesLeft } })
+    }
+    expect(await bob.do('joinGroup', { groupId, answer: [' lovelace', 'ANALYTICAL '] })).toMatchObject({
+      state: 'joined',
+    })
+    expect(await bob.get(path)).toEqual(asked)
+
+    // Neither another key nor several at once give more tries.
+    const tries = Array.from({ length: 9 }, () => cyd.do('joinGroup', { groupId, answer: ['Babbage'] }))
+    const codes = (await Promise.allSettled(tries)).map(tried => tried.status === 'rejected' && tried.reason.code)
+    expect(codes.filter(code => code === 'group.wrong-answer')).toHaveLength(5)
+    expect(codes.filter(code => code === 'group.join-tries')).toHaveLength(4)
+    const right = cyd.do('joinGroup', { groupId, answer: ['Ada', 'Analytical'] })
+    await expect(right).rejects.toMatchObject({ code: 'group.join-tries' })
+    await converged(ada, bob, cyd)
+  })
+})

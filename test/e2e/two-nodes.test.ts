@@ -219,7 +219,11 @@ describeWithPostgres('two nodes', () => {
   test('tell of typing through both, and not to one who blocked', { timeout: slowMsMax }, async () => {
     const typing: unknown[] = []
     const { ada, bob, conversationId, onA, onB } = await pair()
-    const { conversationId: inGroup } = await onA.command('createGroup', { name: 'Both', inviteeConsent: 'none', memberIds: [bob.userId] })
+    const { conversationId: inGroup } = await onA.command('createGroup', {
+      name: 'Both',
+      inviteeConsent: 'none',
+      memberIds: [bob.userId],
+    })
     const watching = await connectTo(b, bob.sessions[1] as SignedIn, {
       onFrame: frame => frame.op === 'typing' && typing.push(frame.conversationId),
     })
