@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type GroupCommand, group } from '../../domain/group/group.ts'
-import { type GroupId, streamOf, type UserId } from '../../domain/ids.ts'
+import { type GroupId, type Position, streamOf, type UserId } from '../../domain/ids.ts'
 import { openEmbeddedStore } from '../../eventstore/embedded.ts'
 import type { EventStore } from '../../eventstore/port.ts'
 import { groupRequestExpiry } from '../../followers/group-requests.ts'
@@ -47,7 +47,7 @@ const run = (command: Partial<GroupCommand> & { type: string }, id = groupId) =>
   })
 const create = (id = groupId) => run({ type: 'CreateGroup', groupId: id, name: 'G', memberIds: [bob], by: ann }, id)
 const readable = async () => expect(await runner.passed(await store.head(), 10_000)).toBe(true)
-const passed = (position: never, ms: number) => runner.passed(position, ms)
+const passed = (position: Position, ms: number) => runner.passed(position, ms)
 const job = (by: TestNode = node) => groupRequestExpiry(by, opened.database, passed)
 const typesOf = async () => {
   const events = await store.read(streamOf.group(groupId), { from: 0, direction: 'forwards', limit: 100 })
