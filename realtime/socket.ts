@@ -18,14 +18,13 @@ import {
   typingArgsOf,
 } from './frames.ts'
 import type { FollowedUser, LiveSocket } from './hub.ts'
+import { Opened } from './opened.ts'
 import { Outbox } from './outbox.ts'
 import {
   frameBytesMax,
   framesPerSecondMax,
-  groupTopic,
   helloBytesMax,
   membersTopic,
-  openGroupsMax,
   pendingPerSocketMax,
   syncedFrame,
   type Topic,
@@ -44,14 +43,12 @@ import {
 } from './sync.ts'
 import type { SyncTurn } from './sync-turns.ts'
 
-const noSuchGroup = (detail: string): string => errorText('group.not-found', detail)
-
 export class DeviceSocket implements LiveSocket {
   readonly #out: Outbox<SocketData>
   readonly #context: SocketContext
   readonly #address: string
   readonly #helloTimer: NodeJS.Timeout
-  readonly #opened = new Set<GroupId>()
+  readonly #opened: Opened
   #phase: 'new' | 'hello' | 'live' = 'new'
   #device: Device | undefined
   #user: FollowedUser | undefined
@@ -66,6 +63,7 @@ export class DeviceSocket implements LiveSocket {
   constructor(ws: WebSocket<SocketData>, address: string, context: SocketContext) {
     this.#out = new Outbox(ws)
     this.#context = context
+    this.#opened = new Opened(context)
     this.#address = address
     this.#rate = new FrameRate(context.node.clock.unixMs())
     this.#helloTimer = setTimeout(() => this.end('noHello'), context.helloMs)
@@ -94,7 +92,7 @@ export class DeviceSocket implements LiveSocket {
 
   unsubscribe(topic: Topic): void {
     this.#out.unsubscribe(topic)
-    if (topic.startsWith('m:')) this.#opened.delete(topic.slice(2) as GroupId)
+    if (topic.startsWith('m:')) this.#opened.forget(topic.slice(2) as GroupId)
   }
 
   /** Says what is left to say, then goodbye, and closes. */
@@ -253,38 +251,20 @@ export class DeviceSocket implements LiveSocket {
       return this.#replyTo(frame, errorText('request.invalid', detail))
     }
     const groupId = args.groupId as GroupId
-    if (frame.op === 'open') return this.#work(frame, () => this.#openMembers(groupId))
+    const { userId } = this.#device as Device
+    const { topics } = this.#user as FollowedUser
+    if (frame.op === 'open') {
+      const socket = {
+        userId,
+        topics,
+        send: (frames: readonly string[]) => this.#send(frames),
+        sendAndDrain: (frames: readonly string[]) => this.#sendAndDrain(frames),
+        subscribe: (topic: Topic) => this.subscribe(topic),
+      }
+      return this.#work(frame, () => this.#opened.open(socket, groupId))
+    }
     this.unsubscribe(membersTopic(groupId))
     this.#replyTo(frame, '"ok":{}')
-  }
-
-  async #openMembers(groupId: GroupId): Promise<string | undefined> {
-    const { hub, readMembers } = this.#context
-    const found = await readMembers((this.#device as Device).userId, groupId)
-    if (found === undefined) {
-      return noSuchGroup('There is no such group for you. Check the id, or whether you are still a member.')
-    }
-    if (!(await hub.whenRouted(found.position, catchUpMsMax))) {
-      return errorText('projection.behind', 'This server is behind the event log. Try again in a moment.')
-    }
-    for (const piece of pieces({ collection: 'members', items: found.items, removed: [] })) {
-      if (!(await this.#sendAndDrain([piece]))) return undefined
-    }
-    // From here to the reply is one turn: nothing is routed in between.
-    if (!hub.ring.coversAfter(found.position)) {
-      return errorText('projection.behind', 'Too much changed meanwhile. Open the group again.')
-    }
-    // Still a member now? The topic of the group says so in log order.
-    if (this.#user?.topics.has(groupTopic(groupId)) !== true) return noSuchGroup('You are no longer a member.')
-    if (this.#opened.size >= openGroupsMax && !this.#opened.has(groupId)) {
-      return errorText('open.limit', `Close one of the ${openGroupsMax} open groups.`)
-    }
-    const topic = membersTopic(groupId)
-    const later = hub.ring.entriesFrom(found.position, [topic]).flatMap(({ actions }) => actions)
-    this.#send(later.flatMap(action => (action.do === 'publish' && action.topic === topic ? [action.frame] : [])))
-    this.#opened.add(groupId)
-    this.subscribe(topic)
-    return '"ok":{}'
   }
 
   #onHello(json: unknown) {

@@ -183,6 +183,22 @@ describe('the members of a group', () => {
     return server.device(ann, 'ann-1')
   }
 
+  test('are read one group after the other, however many are opened at once', async () => {
+    const { socket } = await inTheGroup()
+    const { members } = server
+    let [reading, most] = [0, 0]
+    server.members = async (...args) => {
+      most = Math.max(most, ++reading)
+      await turns()
+      reading--
+      return members(...args)
+    }
+    for (const id of ['1', '2', '3']) socket.sendJson(open(id))
+    const frames = await socket.nextUntil(({ re }) => re === '3')
+    expect(frames.filter(({ op }) => op === 'rows')).toHaveLength(3)
+    expect(most).toBe(1)
+  })
+
   test('come as rows, and then as what changes', async () => {
     const { socket } = await inTheGroup()
     socket.sendJson(open('o'))
