@@ -20,6 +20,7 @@ import { friendsCase } from './cases/friends.ts'
 import { groupCase } from './cases/group.ts'
 import { historyCase } from './cases/history.ts'
 import { idleCase } from './cases/idle.ts'
+import { largeGroupCase } from './cases/large-group.ts'
 import { latencyCase } from './cases/latency.ts'
 import { listsCase } from './cases/lists.ts'
 import { rebuildCase } from './cases/rebuild.ts'
@@ -35,6 +36,7 @@ const cases: readonly Case[] = [
   latencyCase,
   sendEventStoreDbCase,
   groupCase,
+  largeGroupCase,
   idleCase,
   historyCase,
   listsCase,

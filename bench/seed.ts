@@ -114,7 +114,7 @@ const messageEvent = (conversationId: ConversationId, seq: number, from: UserId,
   } as const
   const command = { type: 'SendMessage', conversationId, from, clientMessageId, content, at } as const
   const members = new Map([[from, { role: 'owner' as const, joinedAt: at }]])
-  const anyGroup = { status: 'open', members } as never
+  const anyGroup = { status: 'open', members, mutes: new Map(), muteAll: 'none' } as never
   const facts = conversationId.startsWith('group:')
     ? ({ kind: 'group', group: anyGroup } as const)
     : ({ kind: 'p2p', recipientIsLive: true, senderIsBlocked: false, senderIsStranger: false } as const)
@@ -185,7 +185,7 @@ export const openSeed = async (dataDir: string, eventstoreUrl?: string): Promise
         memberIds: others,
         inviteeConsent: 'none',
         requestId: groupId,
-        memberLimit: Math.max(2, users.length),
+        memberLimit: limits.groupMembersMax,
         inviteMode: 'everyone',
         at: systemClock.now(),
       } as const

@@ -3,7 +3,10 @@
 
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import type { GroupAttributes } from '../../domain/group/attributes.ts'
+import type { MutedUntil } from '../../domain/group/events.ts'
 import { type Group, type GroupCommand, type GroupEvent, group } from '../../domain/group/group.ts'
+import { mutedUntil } from '../../domain/group/mutes.ts'
 import type { GroupId, Instant, UserId } from '../../domain/ids.ts'
 import { limits } from '../../domain/limits.ts'
 import { fold } from '../support/specify.ts'
@@ -24,6 +27,10 @@ type Told = Extract<
       | 'TransferGroup'
       | 'AddAdmin'
       | 'RemoveAdmin'
+      | 'UpdateGroup'
+      | 'MuteMember'
+      | 'UnmuteMember'
+      | 'SetMuteAll'
       | 'DissolveGroup'
       | 'AcceptInvitation'
       | 'RejectInvitation'
@@ -34,6 +41,7 @@ type Told = Extract<
       | 'RejectApplication'
   }
 >
+const instant = (index: number): Instant => new Date(1_795_000_000_000 + index).toISOString() as Instant
 /** Commands by owner, admins or anybody; the owner more often, or hardly anything would ever be allowed. */
 type Planned = { readonly byOwner: boolean; readonly command: Told }
 
@@ -41,6 +49,18 @@ const actor = { by: person }
 const requestId = fc.constant('r')
 const asked = { requestId, blockedBy: fc.constant([]), isFriendOfOwner: fc.constant(false) }
 const somebody = fc.array(person, { maxLength: 4 })
+const changes: fc.Arbitrary<Partial<GroupAttributes>> = fc.oneof(
+  fc.record({ memberLimit: fc.integer({ min: 1, max: 16 }) }),
+  fc.record({ inviteMode: fc.constantFrom('managers', 'everyone') }),
+  fc.record({ editMode: fc.constantFrom('managers', 'everyone') }),
+  fc.record({ name: fc.constantFrom('One', 'Other') }),
+)
+const muteAll = fc.constantFrom('none', 'members', 'everyone')
+/** Soon over, as time goes on here, or never. */
+const until: fc.Arbitrary<MutedUntil> = fc.oneof(
+  fc.constant('forever' as const),
+  fc.nat(60).map(index => instant(index)),
+)
 const command: fc.Arbitrary<Told> = fc
   .oneof(
     {
@@ -62,6 +82,10 @@ const command: fc.Arbitrary<Told> = fc
     { weight: 2, arbitrary: fc.record({ type: fc.constant('WithdrawApplication' as const), ...actor }) },
     { weight: 4, arbitrary: fc.record({ type: fc.constant('ApproveApplication' as const), userId: person, ...actor }) },
     { weight: 2, arbitrary: fc.record({ type: fc.constant('RejectApplication' as const), userId: person, ...actor }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant('UpdateGroup' as const), changes, ...actor }) },
+    { weight: 4, arbitrary: fc.record({ type: fc.constant('MuteMember' as const), userId: person, until, ...actor }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('UnmuteMember' as const), userId: person, ...actor }) },
+    { weight: 2, arbitrary: fc.record({ type: fc.constant('SetMuteAll' as const), mode: muteAll, ...actor }) },
   )
   .map(planned => ({ ...planned, at: '' as Instant }))
 const dissolution: fc.Arbitrary<Told> = person.map(by => ({ type: 'DissolveGroup', by, at: '' as Instant }))
@@ -85,15 +109,21 @@ interface Model {
   invited: Map<UserId, UserId>
   applicants: Set<UserId>
   dissolved: boolean
+  memberLimit: number
+  inviteMode: string
+  editMode: string
+  name: string
+  muteAll: string
+  /** Of members and former members; null or absent: none. */
+  mutes: Map<UserId, MutedUntil>
 }
 type Chosen = typeof setting extends fc.Arbitrary<infer Value> ? Value : never
-
-const instant = (index: number): Instant => new Date(1_795_000_000_000 + index).toISOString() as Instant
 
 /** Whether the command is allowed, and what the sets are afterwards. */
 const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
   const { by } = planned
-  const { memberLimit: limit, inviteMode, inviteeConsent, joinMode } = chosen
+  const { inviteeConsent, joinMode } = chosen
+  const limit = model.memberLimit
   const hasRoom = model.members.size < limit
   if (model.dissolved) return false
   switch (planned.type) {
@@ -111,7 +141,7 @@ const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
   const manages = isOwner || model.admins.has(by)
   switch (planned.type) {
     case 'AddMembers': {
-      if (!manages && inviteMode === 'managers') return false
+      if (!manages && model.inviteMode === 'managers') return false
       const isIn = planned.userIds.every(userId => model.members.has(userId))
       return inviteeConsent === 'none' ? fits(model, planned.userIds, limit) : isIn || hasRoom
     }
@@ -121,6 +151,22 @@ const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
       return manages && model.applicants.has(planned.userId) && joinMode !== 'nobody' && hasRoom
     case 'RejectApplication':
       return manages && model.applicants.has(planned.userId)
+    case 'UpdateGroup':
+      return Object.entries(planned.changes).every(
+        ([attribute, value]) =>
+          model[attribute as 'name'] === value || updatable(model, attribute, value, isOwner, manages),
+      )
+    case 'MuteMember':
+      return manages && planned.userId !== by && removable(model, planned.userId, isOwner)
+    case 'UnmuteMember':
+      return (
+        manages &&
+        planned.userId !== by &&
+        (removable(model, planned.userId, isOwner) ||
+          (!model.members.has(planned.userId) && model.mutes.has(planned.userId)))
+      )
+    case 'SetMuteAll':
+      return manages && planned.mode !== 'everyone'
     case 'RemoveMembers':
       return manages && planned.userIds.every(userId => userId !== by && removable(model, userId, isOwner))
     case 'LeaveGroup':
@@ -139,6 +185,12 @@ const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
   }
 }
 
+const updatable = (model: Model, attribute: string, value: unknown, isOwner: boolean, manages: boolean): boolean => {
+  if (attribute === 'name') return manages || model.editMode === 'everyone'
+  const fitsAll = attribute !== 'memberLimit' || (Number(value) >= 2 && Number(value) >= model.members.size)
+  return isOwner && fitsAll
+}
+
 const fits = (model: Model, userIds: readonly UserId[], limit: number): boolean => {
   const union = new Set([...model.members, ...userIds])
   return union.size <= limit || union.size === model.members.size
@@ -149,6 +201,8 @@ const removable = (model: Model, userId: UserId, byOwner: boolean): boolean =>
 
 const perform = (model: Model, planned: Told, { inviteeConsent, joinMode }: Chosen) => {
   const letIn = (userId: UserId) => {
+    // A mute that has passed meanwhile does not come back with its bearer.
+    if (!model.members.has(userId) && (model.mutes.get(userId) ?? 'forever') <= planned.at) model.mutes.delete(userId)
     model.members.add(userId)
     model.invited.delete(userId)
     model.applicants.delete(userId)
@@ -172,7 +226,17 @@ const perform = (model: Model, planned: Told, { inviteeConsent, joinMode }: Chos
   if (planned.type === 'RejectApplication') model.applicants.delete(planned.userId)
   if (planned.type === 'RemoveMembers') planned.userIds.forEach(drop)
   if (planned.type === 'LeaveGroup') drop(planned.by)
-  if (planned.type === 'AddAdmin') model.admins.add(planned.userId)
+  if (planned.type === 'UpdateGroup') Object.assign(model, planned.changes)
+  if (planned.type === 'SetMuteAll') model.muteAll = planned.mode
+  if (planned.type === 'UnmuteMember') model.mutes.delete(planned.userId)
+  if (planned.type === 'MuteMember') {
+    if (planned.until > planned.at) model.mutes.set(planned.userId, planned.until)
+    else model.mutes.delete(planned.userId)
+  }
+  if (planned.type === 'AddAdmin') {
+    if (!model.admins.has(planned.userId)) model.mutes.delete(planned.userId)
+    model.admins.add(planned.userId)
+  }
   if (planned.type === 'RemoveAdmin') model.admins.delete(planned.userId)
   if (planned.type === 'DissolveGroup') {
     model.dissolved = true
@@ -182,10 +246,11 @@ const perform = (model: Model, planned: Told, { inviteeConsent, joinMode }: Chos
   if (planned.type !== 'TransferGroup') return
   model.owner = planned.to
   model.admins.delete(planned.to)
+  model.mutes.delete(planned.to)
   if (planned.leave) drop(planned.by)
 }
 
-const expectSame = (state: Group, model: Model, memberLimit: number) => {
+const expectSame = (state: Group, model: Model, now: Instant) => {
   if (state.status === 'none') return expect.fail('the group is gone')
   const having = (role: string) =>
     [...state.members].filter(([, member]) => member.role === role).map(([userId]) => userId)
@@ -195,7 +260,13 @@ const expectSame = (state: Group, model: Model, memberLimit: number) => {
   expect(new Set(state.members.keys())).toStrictEqual(model.members)
   expect(new Set(state.invitations.keys())).toStrictEqual(new Set(model.invited.keys()))
   expect(new Set(state.applications.keys())).toStrictEqual(model.applicants)
-  expect(state.members.size).toBeLessThanOrEqual(memberLimit)
+  expect(state.members.size).toBeLessThanOrEqual(state.memberLimit)
+  const { memberLimit, inviteMode, editMode, name, muteAll } = model
+  expect(state).toMatchObject({ memberLimit, inviteMode, editMode, name, muteAll })
+  for (const userId of people) {
+    const until = model.mutes.get(userId)
+    expect(mutedUntil(state, userId, now)).toBe(until !== undefined && until > now ? until : null)
+  }
   expect(having('admin').length).toBeLessThanOrEqual(limits.groupAdminsMax)
   expect(state.status).toBe(model.dissolved ? 'dissolved' : 'open')
 }
@@ -233,6 +304,7 @@ it('a group agrees with the naive telling of its rules under any sequence of com
       let state = foldCounting(begun, group.initial)
       const others = [...members].filter(userId => userId !== creator)
       const isAsked = chosen.inviteeConsent === 'required'
+      const { memberLimit, inviteMode } = chosen
       const model: Model = {
         owner: creator,
         admins: new Set(),
@@ -240,6 +312,12 @@ it('a group agrees with the naive telling of its rules under any sequence of com
         invited: new Map(isAsked ? others.map(userId => [userId, creator]) : []),
         applicants: new Set(),
         dissolved: false,
+        memberLimit,
+        inviteMode,
+        editMode: 'managers',
+        name: 'G',
+        muteAll: 'none',
+        mutes: new Map(),
       }
       for (const [index, { byOwner, command }] of plans.entries()) {
         const planned = { ...command, by: byOwner ? model.owner : command.by, at: instant(index + 1) }
@@ -249,7 +327,7 @@ it('a group agrees with the naive telling of its rules under any sequence of com
         if ('rejected' in decision) continue
         perform(model, planned, chosen)
         state = foldCounting(decision, state)
-        expectSame(state, model, chosen.memberLimit)
+        expectSame(state, model, planned.at)
       }
       const restored = load.decode(JSON.parse(JSON.stringify(load.encode(state))))
       expect(restored).toStrictEqual(state)
