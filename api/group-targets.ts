@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { blocks } from '../eventstore/relations.ts'
-import { groupsJoinedCounts } from '../projections/group.ts'
+import { usersInManyGroups } from '../projections/group.ts'
 import { pendingRequestCounts } from '../projections/group-request.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import type { ErrorCode } from './errors.ts'
@@ -46,22 +46,21 @@ export const targetsOf = async (
   const { node, database } = dependencies
   const counted = withCaller ? [by, ...userIds] : userIds
   const anew = invitations === undefined ? [] : userIds.filter(userId => !invitations.has(userId))
-  const [live, blocked, joined, pending] = await Promise.all([
+  const [live, blocked, full, pending] = await Promise.all([
     Promise.all(userIds.map(userId => node.isLive(userId))),
     Promise.all(userIds.map(userId => blocks(node.load, userId, by))),
-    counted.length === 0 ? new Map<UserId, number>() : groupsJoinedCounts(database, counted),
+    counted.length === 0 ? new Set<UserId>() : usersInManyGroups(database, counted, limits.groupsJoinedMax),
     anew.length === 0 ? new Map<UserId, number>() : pendingRequestCounts(database, anew, 'invitation'),
   ])
-  const isFull = (userId: UserId) => (joined.get(userId) ?? 0) >= limits.groupsJoinedMax
   const fit: UserId[] = []
   const failed: FailedTarget[] = []
   for (const [index, userId] of userIds.entries()) {
     if (live[index] !== true) failed.push({ userId, code: 'user.not-found' })
     else if (blocked[index] === true) failed.push({ userId, code: 'message.blocked' })
-    else if (isFull(userId)) failed.push({ userId, code: 'group.joined-limit' })
+    else if (full.has(userId)) failed.push({ userId, code: 'group.joined-limit' })
     else if ((pending.get(userId) ?? 0) >= limits.invitationsPendingPerUserMax)
       failed.push({ userId, code: 'invitation.peer-limit' })
     else fit.push(userId)
   }
-  return { fit, failed, callerIsFull: withCaller && isFull(by) }
+  return { fit, failed, callerIsFull: withCaller && full.has(by) }
 }

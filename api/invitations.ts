@@ -6,7 +6,7 @@ import { isRejection } from '../domain/decider.ts'
 import { group } from '../domain/group/group.ts'
 import { type GroupId, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
-import { groupsJoinedCounts } from '../projections/group.ts'
+import { usersInManyGroups } from '../projections/group.ts'
 import { invitationChangesOf, invitationsOf } from '../projections/group-request.ts'
 import { runCommand } from './commands.ts'
 import { changesSince, incrementalQuery, incrementalReply } from './cursors.ts'
@@ -26,7 +26,7 @@ export const ownGroupsFull = refuse(
 
 /** Whether a user is in as many groups as anybody may be. */
 export const isInAllGroups = async ({ database }: Dependencies, by: UserId): Promise<boolean> =>
-  ((await groupsJoinedCounts(database, [by])).get(by) ?? 0) >= limits.groupsJoinedMax
+  (await usersInManyGroups(database, [by], limits.groupsJoinedMax)).has(by)
 
 const list = (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof incrementalQuery>) => {
   const { database } = dependencies

@@ -248,21 +248,24 @@ const createdCount = statement(
 export const groupsCreatedCount = async (database: Queryable, userId: UserId): Promise<number> =>
   (await database.query<{ count: number }>(createdCount, [userId]))[0]?.count ?? 0
 
-const joinedCounts = statement(
-  'group-joined-counts',
-  `select k.user_id, (
-     select count(*)::int from member m where m.user_id = k.user_id and m.removed_at is null
-       and (select g.dissolved_at from "group" g where g.group_id = m.group_id) is null) as count
-   from unnest($1::text[]) as k (user_id)`,
+/** Whether groups are dissolved is looked at only where all of one's memberships together reach the number: hardly ever. */
+const fullUsers = statement(
+  'group-full-users',
+  `select k.user_id from unnest($1::text[]) as k (user_id)
+   where (select count(*) from (
+       select from member m where m.user_id = k.user_id and m.removed_at is null limit $2::int) t) >= $2::int
+     and (select count(*) from member m where m.user_id = k.user_id and m.removed_at is null
+       and (select g.dissolved_at from "group" g where g.group_id = m.group_id) is null) >= $2::int`,
 )
 
-/** How many groups each of these users is in. */
-export const groupsJoinedCounts = async (
+/** Those of the users who are in as many groups as anybody may be (R14), dissolved ones aside. */
+export const usersInManyGroups = async (
   database: Queryable,
   userIds: readonly UserId[],
-): Promise<ReadonlyMap<UserId, number>> => {
-  const rows = await database.query<{ user_id: UserId; count: number }>(joinedCounts, [userIds])
-  return new Map(rows.map(row => [row.user_id, row.count]))
+  most: number,
+): Promise<ReadonlySet<UserId>> => {
+  const rows = await database.query<{ user_id: UserId }>(fullUsers, [userIds, most])
+  return new Set(rows.map(row => row.user_id))
 }
 
 const idsOf = statement(

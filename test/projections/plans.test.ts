@@ -21,8 +21,9 @@ import {
   groupIdsOf,
   groupOf,
   groupsCreatedCount,
-  groupsJoinedCounts,
+  groupsFound,
   groupsOf,
+  usersInManyGroups,
 } from '../../projections/group.ts'
 import {
   applicationsOf,
@@ -38,7 +39,7 @@ import {
   pinnedCount,
   unreadOf,
 } from '../../projections/inbox.ts'
-import { allMembersOf, membersOf } from '../../projections/member.ts'
+import { allMembersOf, memberOf, membersOf } from '../../projections/member.ts'
 import { historyPage, sentMessage, visibleMessage } from '../../projections/message.ts'
 import { notificationChangesOf, notificationsOf } from '../../projections/notification.ts'
 import { sessionChangesOf, sessionsOf } from '../../projections/session.ts'
@@ -132,15 +133,20 @@ describe.each(databaseKinds)('plans on %s', kind => {
     await Promise.all([blocklistOf(database, id, page), blocklistChangesOf(database, id, since)])
     await Promise.all([sessionsOf(database, id), sessionChangesOf(database, id, since)])
     await Promise.all([groupsOf(database, id, page), groupChangesOf(database, id, since), groupOf(database, id, group)])
-    await Promise.all([groupsCreatedCount(database, id), groupsJoinedCounts(database, [id]), groupIdsOf(database, id)])
+    await Promise.all([
+      groupsCreatedCount(database, id),
+      usersInManyGroups(database, [id], 2),
+      groupIdsOf(database, id),
+    ])
     await Promise.all([membersOf(database, id, group, page), membersOf(database, id, group, { ...page, q: 'u5' })])
-    await allMembersOf(database, id, group)
     await Promise.all([invitationsOf(database, id, page), invitationChangesOf(database, id, since)])
     await Promise.all([
       applicationsOf(database, id, group, page),
       pendingRequestCounts(database, [id], 'invitation'),
       groupsWithDueRequests(database, ledger.at, 10),
     ])
+    await Promise.all([allMembersOf(database, id, group), memberOf(database, id, group, user('u3'))])
+    await groupsFound(database, 'gr', page)
     await Promise.all([notificationsOf(database, id, page), notificationChangesOf(database, id, since)])
     await Promise.all([friendsOf(database, id, page), friendChangesOf(database, id, since), friendOf(database, id, id)])
     await Promise.all([friendRequestsOf(database, id, page), friendRequestChangesOf(database, id, since)])
