@@ -13,7 +13,6 @@ import { freePort } from './support/free-port.ts'
 import { postgresBinaries, startPostgres, type TestPostgres } from './support/postgres.ts'
 import { type LaunchedProcess, launchServerProcess, type ServerProcessOptions } from './support/server-process.ts'
 import { StandIn } from './support/stand-in-process.ts'
-import { whenTrue } from './support/test-node.ts'
 
 const slowMsMax = 300_000
 const usual = { RATE_LIMITS: 'off', NODE_ENV: 'test', LOG_LEVEL: 'info' }
@@ -259,16 +258,20 @@ describe('a stop', () => {
   test.each([
     ['the event log', { EVENTSTORE_URL: 'esdb://127.0.0.1:1?tls=false' }, 'EventStoreDB cannot be reached yet'],
     ['the read models', { DATABASE_URL: 'postgres://127.0.0.1:1/none' }, 'waiting for the Postgres of DATABASE_URL'],
-  ])('while it waits for %s is as good as any', async (what, environment, line) => {
-    const server = await launch({ DATA_DIR: dataDir(`waiting for ${what}`), ...environment })
-    await whenTrue(() => server.output().includes(line))
-    expect(await statusOf(server, '/healthz')).toMatchObject({ status: 200 })
-    expect(await statusOf(server, '/readyz')).toMatchObject({ status: 503, waitingFor: [what] })
-    expect(await statusOf(server, '/v1/server')).toMatchObject({ status: 503, code: 'store.unavailable' })
-    expect(await server.terminate(), server.output()).toBe('0')
-    expect(server.output()).not.toContain('Cannot start')
-    expect(server.output()).not.toContain('took too long')
-  })
+  ])(
+    'while it waits for %s is as good as any',
+    async (what, environment, line) => {
+      const server = await launch({ DATA_DIR: dataDir(`waiting for ${what}`), ...environment })
+      await whenAsked(async () => server.output().includes(line))
+      expect(await statusOf(server, '/healthz')).toMatchObject({ status: 200 })
+      expect(await statusOf(server, '/readyz')).toMatchObject({ status: 503, waitingFor: [what] })
+      expect(await statusOf(server, '/v1/server')).toMatchObject({ status: 503, code: 'store.unavailable' })
+      expect(await server.terminate(), server.output()).toBe('0')
+      expect(server.output()).not.toContain('Cannot start')
+      expect(server.output()).not.toContain('took too long')
+    },
+    slowMsMax,
+  )
 })
 
 describe('an EventStoreDB that goes away and comes back', () => {
@@ -332,7 +335,7 @@ describe.skipIf(postgresBinaries() === undefined)('a Postgres that goes away and
       const url = postgres.createDatabase('away')
       postgres.halt()
       const server = await launch({ DATA_DIR: dataDir('postgres'), DATABASE_URL: url })
-      await whenTrue(() => server.output().includes('waiting for the Postgres of DATABASE_URL'))
+      await whenAsked(async () => server.output().includes('waiting for the Postgres of DATABASE_URL'))
       expect(await statusOf(server, '/readyz')).toMatchObject({ status: 503, waitingFor: ['the read models'] })
       postgres.resume()
       await server.whenReady()
@@ -346,7 +349,8 @@ describe.skipIf(postgresBinaries() === undefined)('a Postgres that goes away and
       expectOk(await list(position))
 
       postgres.halt('immediate')
-      expect(await list(position)).toMatchObject({ status: 503, body: { code: 'store.unavailable', retryable: true } })
+      const lists = await api('GET', '/v1/conversations', { token: ann.accessToken })
+      expect(lists).toMatchObject({ status: 503, body: { code: 'store.unavailable', retryable: true } })
       const unready = await whenStatus(server, '/readyz', 503)
       expect(unready?.waitingFor).toEqual([expect.stringContaining('the read models')])
       const meanwhile = expectOk(await send('while it is away'))
