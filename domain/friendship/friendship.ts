@@ -7,6 +7,7 @@
 
 import type { FriendPolicy } from '../account/profile.ts'
 import { type Decider, type Decision, type Load, noRuleFor, reject } from '../decider.ts'
+import { may } from '../group/permissions.ts'
 import { type Group, roleIn } from '../group/state.ts'
 import type { Instant, UserId } from '../ids.ts'
 import { instantPlusSeconds } from '../instants.ts'
@@ -173,9 +174,9 @@ const refusedByGroup = ({ by, userId }: Actor, group: Group | undefined) => {
   const role = roleIn(group, by)
   if (group.status !== 'open' || role === null) return reject('group.not-found', 'There is no such group for you.')
   if (roleIn(group, userId) === null) return reject('group.target-not-member', 'This user is not in the group.')
-  return group.noFriendRequestsBetweenMembers && role === 'member'
-    ? reject('friend.group-forbids', 'The members of this group cannot ask each other for friendship.')
-    : undefined
+  return may('requestFriendship', role, group)
+    ? undefined
+    : reject('friend.group-forbids', 'The members of this group cannot ask each other for friendship.')
 }
 
 const requestFriend = (command: RequestFriend, state: Friendship, facts: RequestFacts): FriendshipDecision => {

@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest'
 import { conversation } from '../../domain/conversation/conversation.ts'
 import { isRejection } from '../../domain/decider.ts'
 import type { GroupAttributes } from '../../domain/group/attributes.ts'
-import { group } from '../../domain/group/group.ts'
+import { type GroupEvent, group } from '../../domain/group/group.ts'
 import { type GroupAction, type GroupParty, groupParties, may, permissions } from '../../domain/group/permissions.ts'
 import type { ExistingGroup } from '../../domain/group/state.ts'
-import { groupConversationId, systemUserId, type UserId } from '../../domain/ids.ts'
+import { groupConversationId, type Instant, systemUserId, type UserId } from '../../domain/ids.ts'
 import { member as memberRules } from '../../domain/member/member.ts'
 import { message } from '../../domain/message/message.ts'
 import { admin, at, groupId, later, member, owner, peopled, second, stranger, users } from '../support/group.ts'
@@ -24,6 +24,7 @@ const settings: readonly Partial<GroupAttributes>[] = [
   { editExtensionMode: 'everyone' },
   { muteAll: 'members' },
   { muteAll: 'everyone' },
+  { joinMode: 'free' },
 ]
 
 type Deed = (by: UserId, state: ExistingGroup) => unknown
@@ -41,6 +42,8 @@ const ofMember =
       { group: state },
     )
 
+/** One who is asked in by the plain member, and one who asks. */
+const [invited, applicant] = ['invited', 'applicant'] as string[] as [UserId, UserId]
 /** What stands for an action: where there is a target, a plain member who did not do it. */
 const deeds: { readonly [Action in GroupAction]?: Deed } = {
   send: (from, state) =>
@@ -66,7 +69,11 @@ const deeds: { readonly [Action in GroupAction]?: Deed } = {
         fromRole: 'member',
       },
     ),
-  invite: ofGroup({ type: 'AddMembers', userIds: users(1) }),
+  join: ofGroup({ type: 'JoinGroup', requestId: 'r2', blockedBy: [], isFriendOfOwner: false }),
+  invite: ofGroup({ type: 'AddMembers', userIds: users(1), requestId: 'r3' }),
+  recallInvitation: ofGroup({ type: 'RecallInvitation', userId: invited }),
+  decideApplications: ofGroup({ type: 'ApproveApplication', userId: applicant }),
+  editQuestions: ofGroup({ type: 'SetJoinQuestions', questions: [] }),
   removeMembers: ofGroup({ type: 'RemoveMembers', userIds: [second] }),
   muteMembers: ofGroup({ type: 'MuteMember', userId: second, until: 'forever' }),
   editProfile: ofGroup({ type: 'UpdateGroup', changes: { name: 'Another' } }),
@@ -81,14 +88,38 @@ const deeds: { readonly [Action in GroupAction]?: Deed } = {
   dissolve: ofGroup({ type: 'DissolveGroup' }),
 }
 
-const open = fold(group, peopled) as ExistingGroup
+const open = fold(group, [
+  ...peopled,
+  {
+    type: 'MembersInvited',
+    data: {
+      groupId,
+      groupName: 'Friends',
+      invited: [{ userId: invited, requestId: 'r' }],
+      expiresAt: '2026-11-30T08:00:00.000Z' as Instant,
+      by: member,
+      at,
+    },
+  },
+  {
+    type: 'ApplicationMade',
+    data: {
+      groupId,
+      userId: applicant,
+      requestId: 'a',
+      told: [],
+      expiresAt: '2026-11-30T08:00:00.000Z' as Instant,
+      at,
+    },
+  },
+] as readonly GroupEvent[]) as ExistingGroup
 
 describe.each(Object.entries(deeds))('%s', (action, deed) => {
   it.each(groupParties)('is done by the %s as the table says, however the group is set', party => {
     for (const setting of settings) {
       const state = { ...open, ...setting }
-      // The app's own messages take another way.
-      if (action === 'send' && party === 'app') continue
+      // The app's own messages take another way, and it is nobody who could come in.
+      if ((action === 'send' || action === 'join') && party === 'app') continue
       const decision = (deed as Deed)(actors[party], state)
       expect(!isRejection(decision), JSON.stringify({ setting, decision })).toBe(
         may(action as GroupAction, party, state),
