@@ -15,7 +15,7 @@ import {
   pageLimit,
   positionReply,
   reply,
-  seq,
+  seqInBody,
   sinceCursor,
   someOf,
   yesOrNo,
@@ -254,7 +254,7 @@ const changeOne: readonly Operation[] = [
     path: '/v1/conversations/:conversationId/read',
     summary: 'Mark a conversation read up to a message',
     description: 'The mark never goes back.',
-    body: z.strictObject({ seq }),
+    body: z.strictObject({ seq: seqInBody }),
     rejections: ['conversation.not-found'],
     example: { ...commandExample, body: { seq: 1 } },
     run: (dependencies, call, args) =>

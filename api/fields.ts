@@ -113,7 +113,13 @@ export const idList = (most: number) =>
       .meta({ description: `Up to ${most} ids; in a URL separated by commas, or one by one.` }),
   )
 
-export const seq = wholeNumber(1).meta({ description: "A message's number in its conversation, from 1." })
+const aSeq = { description: "A message's number in its conversation, from 1." }
+
+/** As it stands in a path or a query. */
+export const seq = wholeNumber(1).meta(aSeq)
+
+/** In a body a number is a number, never a text. */
+export const seqInBody = z.int().min(1).meta(aSeq)
 
 /** How many items a page has at most. */
 export const pageLimit = (most: number = limits.pageMax, usual: number = limits.pageDefault) =>

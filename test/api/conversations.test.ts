@@ -287,6 +287,7 @@ describe('conversations', () => {
     ['PATCH', '', {}],
     ['PATCH', '', { pinned: 'yes' }],
     ['PATCH', '', { pinned: true, owner: 'me' }],
+    ['POST', '/read', { seq: '1' }],
     ['POST', '/read', { seq: -1 }],
     ['POST', '/read', { seq: 1.5 }],
     ['POST', '/read', { seq: 1e300 }],

@@ -190,7 +190,8 @@ describe('waiting for one’s own writes', () => {
 describe('the rest', () => {
   it('tells of the server without a token', async () => {
     const info = await api.ok('GET /v1/server')
-    expect(info).toMatchObject({ limits, devicePolicy: 'many', channels: ['sms', 'email'] })
+    const { friendsMax } = api.settings
+    expect(info).toMatchObject({ limits: { ...limits, friendsMax }, devicePolicy: 'many', channels: ['sms', 'email'] })
   })
 
   it('passes the sync through', async () => {

@@ -137,7 +137,7 @@ describe('a text', () => {
 
   test.each([
     ['to nobody', (me: string) => `p2p:${[me, 'nobody'].toSorted().join(':')}`, 404, 'user.not-found'],
-    ['to oneself', (me: string) => `p2p:${me}:${me}`, 404, 'conversation.not-found'],
+    ['to oneself', (me: string) => `p2p:${me}:${me}`, 422, 'message.to-self'],
     ['with the ids in the wrong order', (me: string) => `p2p:zzz:${me}`, 404, 'conversation.not-found'],
     ['into a group that is not there', () => 'group:none', 404, 'conversation.not-found'],
     ['into what is no conversation', () => 'p2p:__proto__', 400, 'request.invalid'],
