@@ -156,8 +156,7 @@ const conversations: Readonly<Record<string, readonly AccessCase[]>> = {
       outcomes: needsSession({
         owner: 'ok',
         admin: 'ok',
-        // To oneself: two equal ids are no conversation.
-        member: 'conversation.not-found',
+        member: 'message.to-self',
         exMember: 'ok',
         stranger: 'ok',
         blocked: 'message.blocked',
