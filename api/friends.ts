@@ -12,7 +12,7 @@ import { changesSince, incrementalQuery, incrementalReply, withoutSince } from '
 import type { OperationDependencies } from './dependencies.ts'
 import { isRefusal, refuse } from './errors.ts'
 import { example, name, positionReply, reply, text, userId } from './fields.ts'
-import { type Call, type Operation, operation, self } from './operation.ts'
+import { type Call, type Operation, operation, rawJson, self } from './operation.ts'
 
 type Dependencies = OperationDependencies
 
@@ -24,11 +24,11 @@ const listQuery = incrementalQuery
   })
   .superRefine(withoutSince('q'))
 
-const list = (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof listQuery>) => {
+const list = async (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof listQuery>) => {
   const { database } = dependencies
   const { userId: own } = call.caller
   return args.since === undefined
-    ? friendsOf(database, own, args)
+    ? rawJson(await friendsOf(database, own, args))
     : changesSince(dependencies, args.since, since => friendChangesOf(database, own, since))
 }
 

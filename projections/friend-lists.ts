@@ -4,27 +4,45 @@ import type { FriendRequestRow, FriendRequestState, FriendRow, RequestDirection 
 import type { Instant, Position, UserId } from '../domain/ids.ts'
 import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
 import { type Queryable, statement } from './database.ts'
-import { friendRequestRowFrom, friendRowFrom } from './friendship.ts'
-import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import { friendRequestRowFrom } from './friendship.ts'
+import { type Changes, cursorKey, cursorText, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
 import type { FriendRequestTable, FriendTable } from './schema.ts'
 
+/** One row with the whole page: what is stored as it goes out is not taken apart here. */
 const page = statement(
   'friend-page',
-  `select * from friend where user_id = $1 and removed_at is null and ($2::text is null or friend_id > $2)
-     and ($3::text is null or friend_id = $3 or strpos(lower(remark), lower($3)) > 0)
-   order by friend_id limit $4::int`,
+  `select coalesce(string_agg(p.wire, ',' order by p.friend_id) filter (where p.number <= $4::int), '') as items,
+     max(p.friend_id) filter (where p.number <= $4::int) as last, count(*) > $4::int as has_more
+   from (
+     select friend_id, wire, row_number() over (order by friend_id) as number from friend
+     where user_id = $1 and removed_at is null and ($2::text is null or friend_id > $2)
+       and ($3::text is null or friend_id = $3 or strpos(lower(remark), lower($3)) > 0)
+     order by friend_id limit $4::int + 1) p`,
 )
 
-/** The user's friends, by their ids; `q` is a part of a remark or a whole id (R9). @throws InvalidCursor */
+interface PageRow {
+  readonly items: string
+  readonly last: UserId | null
+  readonly has_more: boolean
+}
+
+/**
+ * The user's friends, by their ids; `q` is a part of a remark or a whole id (R9).
+ * @returns the page as JSON text
+ * @throws InvalidCursor
+ */
 export const friendsOf = async (
   database: Queryable,
   userId: UserId,
   { limit, cursor, q }: PageOptions & { readonly q?: string | undefined },
-): Promise<Page<FriendRow>> => {
+): Promise<string> => {
   const [friendId = null] = cursor === undefined ? [] : cursorKey(cursor, ['string'])
-  const rows = await database.query<FriendTable>(page, [userId, friendId, q ?? null, limit + 1])
-  return pageOf(rows, limit, friendRowFrom, row => [row.friend_id])
+  const [found] = await database.query<PageRow>(page, [userId, friendId, q ?? null, limit])
+  const next = found?.has_more && found.last !== null ? JSON.stringify(cursorText([found.last])) : 'null'
+  return `{"items":[${found?.items ?? ''}],"next":${next}}`
 }
+
+const rowFrom = ({ wire }: FriendTable): FriendRow => JSON.parse(wire)
 
 const one = statement('friend-one', 'select * from friend where user_id = $1 and friend_id = $2 and removed_at is null')
 
@@ -35,7 +53,7 @@ export const friendOf = async (
   friendId: UserId,
 ): Promise<FriendRow | undefined> => {
   const [row] = await database.query<FriendTable>(one, [userId, friendId])
-  return row === undefined ? undefined : friendRowFrom(row)
+  return row === undefined ? undefined : rowFrom(row)
 }
 
 const changes = statement(
@@ -52,7 +70,7 @@ export const friendChangesOf = async (
   changesOf(
     await database.query<FriendTable & ChangeRow>(changes, [userId, since]),
     row => row.removed_at !== null,
-    friendRowFrom,
+    rowFrom,
     row => row.friend_id,
   )
 

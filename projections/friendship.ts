@@ -1,7 +1,7 @@
 // Owns the friends of each user and the friend requests between them (R6–R9): two rows for two people, each one's own side.
 // Who is a friend is never asked here by a rule: that is decided on the log's own state; how many there are is counted here.
 
-import type { FriendNote, FriendSource } from '../domain/friendship/events.ts'
+import type { FriendSource } from '../domain/friendship/events.ts'
 import {
   type FriendRequestRow,
   type FriendRow,
@@ -19,10 +19,8 @@ import { type Fold, startFold, tableOf } from './table.ts'
 const friendTable = tableOf('friend', ['user_id', 'friend_id'], {
   user_id: 'text',
   friend_id: 'text',
-  since: 'timestamptz',
   remark: 'text',
-  extension: 'text',
-  starred: 'boolean',
+  wire: 'text',
   removed_at: 'timestamptz',
   position: 'text',
 })
@@ -67,10 +65,8 @@ const bothWays = ([one, other]: readonly [UserId, UserId]): [UserId, UserId][] =
 const friendRow = (userId: UserId, row: FriendRow, position: Position): FriendTable => ({
   user_id: userId,
   friend_id: row.userId,
-  since: row.since,
   remark: row.remark ?? null,
-  extension: row.extension ?? null,
-  starred: row.starred,
+  wire: JSON.stringify(row),
   removed_at: null,
   position,
 })
@@ -158,18 +154,6 @@ export const friendshipProjection: Projection = {
     await applyRequests(transaction, batch)
   },
 }
-
-const noteFrom = ({ remark, extension, starred }: FriendTable): FriendNote => ({
-  ...(remark === null ? undefined : { remark }),
-  ...(extension === null ? undefined : { extension }),
-  starred,
-})
-
-export const friendRowFrom = (row: FriendTable): FriendRow => ({
-  userId: row.friend_id,
-  since: row.since,
-  ...noteFrom(row),
-})
 
 export const friendRequestRowFrom = (row: FriendRequestTable): FriendRequestRow => ({
   userId: row.peer_id,

@@ -86,8 +86,7 @@ const groups = [
 
 const friends = [
   `create table friend (
-     user_id ${id}, friend_id ${id}, since timestamptz not null, remark text, extension text, starred boolean not null,
-     removed_at timestamptz, ${position}, primary key (user_id, friend_id))`,
+     user_id ${id}, friend_id ${id}, remark text, wire text not null, removed_at timestamptz, ${position}, primary key (user_id, friend_id))`,
   'create index friend_by_change on friend (user_id, position)',
   'create index friend_by_removed on friend (removed_at) where removed_at is not null',
   `create table friend_request (

@@ -82,10 +82,10 @@ export interface BlocklistTable {
 export interface FriendTable {
   user_id: UserId
   friend_id: UserId
-  since: Instant
+  /** For the search. */
   remark: string | null
-  extension: string | null
-  starred: boolean
+  /** The friend's JSON as the user gets it. */
+  wire: string
   removed_at: Instant | null
   position: Position
 }

@@ -9,7 +9,7 @@ import { positionBeforeAll } from '../eventstore/port.ts'
 import { ownUserRowFrom, type PublicAccount, publicColumns, userRowFrom } from './account.ts'
 import { blocklistRowFrom } from './blocklist.ts'
 import { type Queryable, type Statement, statement } from './database.ts'
-import { friendRequestRowFrom, friendRowFrom } from './friendship.ts'
+import { friendRequestRowFrom } from './friendship.ts'
 import { groupRowFrom, type MemberGroupRow, memberGroupColumns } from './group.ts'
 import { notificationRowFrom, readMarksFrom } from './notification.ts'
 import type {
@@ -182,7 +182,7 @@ const syncStatement = (name: string, since: boolean): Statement => {
        ${jsonOf(`select * from account where user_id = $1 and claims > 0 ${changed('position >= $2')}`)} as own_user,
        ${since ? jsonOf('select id from known where not is_here and position >= $2') : 'null::text'} as gone_users,
        ${jsonOf(
-         `select * from friend where user_id = $1 and ${since ? 'position >= $2' : 'removed_at is null'} order by friend_id`,
+         `select friend_id, wire, removed_at from friend where user_id = $1 and ${since ? 'position >= $2' : 'removed_at is null'} order by friend_id`,
        )} as friends,
        ${jsonOf(
          `select * from friend_request where user_id = $1 ${changed('position >= $2')}
@@ -262,6 +262,12 @@ const split = <Row>(
   removed: rows.filter(isGone).map(id),
 })
 
+const friendsIn = (rows: readonly FriendTable[]): SyncRows => ({
+  collection: 'friends',
+  items: rows.filter(row => row.removed_at === null).map(row => row.wire),
+  removed: rows.filter(row => row.removed_at !== null).map(row => row.friend_id),
+})
+
 const collectionsOf = (result: SyncResult): readonly SyncRows[] => [
   {
     collection: 'users',
@@ -271,13 +277,7 @@ const collectionsOf = (result: SyncResult): readonly SyncRows[] => [
     ].map(row => JSON.stringify(row)),
     removed: rowsOf<{ id: UserId }>(result.gone_users, []).map(row => row.id),
   },
-  split(
-    'friends',
-    rowsOf<FriendTable>(result.friends, ['since', 'removed_at']),
-    row => row.removed_at !== null,
-    friendRowFrom,
-    row => row.friend_id,
-  ),
+  friendsIn(rowsOf<FriendTable>(result.friends, [])),
   split(
     'friendRequests',
     rowsOf<FriendRequestTable>(result.friend_requests, ['at', 'expires_at', 'ended_at']),
