@@ -8,14 +8,17 @@ import { friendRequestRowFrom } from './friendship.ts'
 import { type Changes, cursorKey, cursorText, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
 import type { FriendRequestTable, FriendTable } from './schema.ts'
 
-/** One row with the whole page: what is stored as it goes out is not taken apart here. */
+/**
+ * One row with the whole page: what is stored as it goes out is not taken apart here. No `or` around the place where it begins:
+ * a prepared statement would walk all friends to it.
+ */
 const page = statement(
   'friend-page',
   `select coalesce(string_agg(p.wire, ',' order by p.friend_id) filter (where p.number <= $4::int), '') as items,
      max(p.friend_id) filter (where p.number <= $4::int) as last, count(*) > $4::int as has_more
    from (
      select friend_id, wire, row_number() over (order by friend_id) as number from friend
-     where user_id = $1 and removed_at is null and ($2::text is null or friend_id > $2)
+     where user_id = $1 and removed_at is null and friend_id > coalesce($2::text, '')
        and ($3::text is null or friend_id = $3 or strpos(lower(remark), lower($3)) > 0)
      order by friend_id limit $4::int + 1) p`,
 )
@@ -100,7 +103,7 @@ const requestPage = statement(
    left join lateral (
      select * from friend_request where user_id = $1 and ($2::text is null or direction = $2)
        and ($3::text is null or state = $3)
-       and ($4::text is null or (asked_position, peer_id) < ($4::char(16), $5::text))
+       and (asked_position, peer_id) < (coalesce($4::char(16), '~'), coalesce($5::text, ''))
      order by asked_position desc, peer_id desc limit $6::int) t on true`,
 )
 

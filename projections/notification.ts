@@ -142,7 +142,7 @@ const page = statement(
        (select m.notifications from read_mark m where m.user_id = $1), '')) u
    left join lateral (
      select * from notification where user_id = $1 and ($2::text is null or state = $2)
-       and ($3::text is null or (asked_position, notification_id) < ($3::char(16), $4::text))
+       and (asked_position, notification_id) < (coalesce($3::char(16), '~'), coalesce($4::text, ''))
      order by asked_position desc, notification_id desc limit $5::int) t on true`,
 )
 

@@ -32,6 +32,7 @@ const statementMsMax = 10_000
  * Every statement here is a look-up by keys, so one plan serves all parameters and planning again would cost more than the
  * query; compiling plans to machine code costs more than any of them. The plan is always the same, index by index: it may
  * not depend on statistics, which PGlite never has and Postgres not yet after a rebuild.
+ * A bitmap gives rows in no order: a page out of thousands would sort them all.
  */
 export const sessionSettings: readonly (readonly [name: string, value: string])[] = [
   ['timezone', 'UTC'],
@@ -41,6 +42,7 @@ export const sessionSettings: readonly (readonly [name: string, value: string])[
   ['enable_seqscan', 'off'],
   ['enable_hashjoin', 'off'],
   ['enable_mergejoin', 'off'],
+  ['enable_bitmapscan', 'off'],
   ['random_page_cost', '1.1'],
 ]
 
