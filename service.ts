@@ -24,13 +24,15 @@ import { type Node, startNode } from './eventstore/node.ts'
 import { openEventStore } from './eventstore/open.ts'
 import { type EventStore, positionBeforeAll } from './eventstore/port.ts'
 import { exportWork } from './eventstore/transfer.ts'
-import { friendRequestExpiry } from './followers/friendships.ts'
+import { accountsFollower } from './followers/accounts.ts'
+import { endFriendshipsOf, friendRequestExpiry } from './followers/friendships.ts'
 import { groupRequestExpiry } from './followers/group-requests.ts'
 import { noticesFollower } from './followers/notices.ts'
 import { type RunningFollower, startFollower } from './followers/runner.ts'
 import { startSchedule } from './followers/schedule.ts'
 import { createRegistry } from './metrics.ts'
 import { type Database, openDatabase } from './projections/database.ts'
+import { groupIdsOf } from './projections/group.ts'
 import { allMembersOf } from './projections/member.ts'
 import { sentMessage } from './projections/message.ts'
 import { rebuildWork } from './projections/rebuild-work.ts'
@@ -257,9 +259,20 @@ const startJobs = ({ node, database, runner, options, onError }: Parts, closers:
   closers.push(() => jobs.stop())
 }
 
-const startFollowers = ({ node, options, onError }: Parts, closers: Closers): readonly RunningFollower[] => {
+const startFollowers = (
+  { node, database, runner, options, onError }: Parts,
+  closers: Closers,
+): readonly RunningFollower[] => {
   if (!has(options.config, 'projections')) return []
-  const followers = [startFollower(node, noticesFollower(node), onError)]
+  const accounts = accountsFollower({
+    node,
+    folded: async position => {
+      if (!(await runner.passed(position, lookUpMsMax))) throw new ReadModelsBehind('The read models are behind.')
+    },
+    groupIdsOf: async userId => (await groupIdsOf(database, userId))?.groupIds ?? [],
+    endFriendships: userId => endFriendshipsOf(node, database, userId),
+  })
+  const followers = [noticesFollower(node), accounts].map(follower => startFollower(node, follower, onError))
   for (const follower of followers) closers.push(() => follower.stop())
   return followers
 }

@@ -9,6 +9,7 @@ import { isRejection } from '../domain/decider.ts'
 import { identity } from '../domain/identity/identity.ts'
 import { streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
+import { accountBehind, bannedRefusal, claimFacts, noSuchAccount, wrongPassword } from './account-access.ts'
 import { useCode, wrongCode } from './code-use.ts'
 import { type Channel, channels } from './codes/delivery.ts'
 import { madeId, runCommand } from './commands.ts'
@@ -33,7 +34,7 @@ export const codeDigits = z
   .regex(new RegExp(`^[0-9]{${limits.codeDigits}}$`), { message: `${limits.codeDigits} digits` })
   .meta({ description: 'The one-time code that was sent.' })
 
-const codePurposes = ['register', 'login', 'reset'] as const
+const codePurposes = ['register', 'login', 'reset', 'bind', 'close'] as const
 
 const codeBody = z.strictObject({
   channel: z.enum(channels),
@@ -69,12 +70,12 @@ const requestCode = async (dependencies: Dependencies, call: Call, args: z.outpu
     codeHash: keys.codeHash(hmac, purpose, digits),
     at: node.clock.now(),
   } as const
-  const known = (await node.load(identity, streamOf.identity(hmac))).state.claimedBy !== null
+  const known = (await accountBehind(node, target.kind, hmac)) !== undefined
   const handled = await runCommand(node, call, code, streamOf.code(hmac), command, undefined)
   if (isRejection(handled)) return handled
   if (!handled.repeated) {
     const message = { channel, target: target.value, purpose }
-    if (purpose === 'register') codes.deliver({ ...message, code: known ? null : digits })
+    if (purpose === 'register' || purpose === 'bind') codes.deliver({ ...message, code: known ? null : digits })
     else if (known) codes.deliver({ ...message, code: digits })
   }
   return { expiresInSeconds: limits.codeLifeSeconds, resendInSeconds: limits.codeResendSeconds }
@@ -116,8 +117,8 @@ const createAccount = async (dependencies: Dependencies, call: Call, args: z.out
     if (wrong !== undefined) return wrong
   }
   const userId = madeId(node, call, `account ${hmac}`) as UserId
-  const { claimedBy } = (await node.load(identity, streamOf.identity(hmac))).state
-  if (claimedBy !== null && claimedBy !== userId) return taken
+  const facts = await claimFacts(node, kind, hmac)
+  if (facts?.isListed === true && facts.holder !== userId) return taken
   const passwordHash = args.password === undefined ? undefined : await passwords.hash(args.password)
   const at = node.clock.now()
   const creation = {
@@ -132,19 +133,18 @@ const createAccount = async (dependencies: Dependencies, call: Call, args: z.out
   const created = await runCommand(node, call, account, streamOf.account(userId), creation, undefined)
   if (isRejection(created)) return created
   const claim = { type: 'ClaimIdentity', kind, userId, at } as const
-  const claimed = await runCommand(node, call, identity, streamOf.identity(hmac), claim, undefined)
+  const claimed = await runCommand(node, call, identity, streamOf.identity(hmac), claim, facts)
   return isRejection(claimed) ? claimed : { userId, position: claimed.position }
 }
 
 const passwordBody = z.strictObject({ current: givenPassword, new: password })
-const wrongPassword = refuse('account.wrong-password', 'The current password is not right.')
 
 const changePassword = async (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof passwordBody>) => {
   const { node, passwords, rateLimits } = dependencies
   const { userId, sessionId } = call.caller
   const { state } = await node.load(account, streamOf.account(userId))
-  if (state.status === 'none') return refuse('account.not-found', 'There is no such account.')
-  const tooFast = rateLimits.take('signIn', 'target', state.identity.hmac)
+  if (state.status !== 'created') return noSuchAccount
+  const tooFast = rateLimits.take('signIn', 'target', userId)
   if (tooFast !== undefined) return tooFast
   const right = await passwords.check(state.passwordHash, args.current)
   // A repeat finds the new password in place. No account has epoch -1, so only a command already known gets through.
@@ -175,8 +175,10 @@ const resetPassword = async (dependencies: Dependencies, call: Call, args: z.out
   if (tooFast !== undefined) return tooFast
   const wrong = await useCode(dependencies, call, { hmac, purpose: 'reset', code: args.code })
   if (wrong !== undefined) return wrong
-  const userId = (await node.load(identity, streamOf.identity(hmac))).state.claimedBy
-  if (userId === null) return wrongCode
+  const found = await accountBehind(node, kind, hmac)
+  if (found === undefined) return wrongCode
+  const banned = bannedRefusal(found, node.clock.now())
+  if (banned !== undefined) return banned
   const command = {
     type: 'ChangePassword',
     passwordHash: await passwords.hash(args.new),
@@ -184,7 +186,7 @@ const resetPassword = async (dependencies: Dependencies, call: Call, args: z.out
     reason: 'reset',
     at: node.clock.now(),
   } as const
-  const changed = await runCommand(node, call, account, streamOf.account(userId), command, undefined)
+  const changed = await runCommand(node, call, account, streamOf.account(found.userId), command, undefined)
   return isRejection(changed) ? changed : { position: changed.position }
 }
 
@@ -263,7 +265,7 @@ export const accountOperations: readonly Operation[] = [
     status: 200,
     body: resetBody,
     reply: positionReply,
-    rejections: ['code.wrong'],
+    rejections: ['code.wrong', 'account.banned'],
     example: {
       body: { email: 'ada@example.org', code: '123456', new: 'staple of another kind' },
       reply: { position: example.position },

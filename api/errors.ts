@@ -44,6 +44,8 @@ export const errorTable: { readonly [Code in ErrorCode]: ErrorRow } = {
   'account.wrong-credentials': row(401, 'Wrong credentials'),
   'account.wrong-password': row(403, 'Wrong password'),
   'account.exists': row(409, 'The account exists'),
+  'account.banned': row(403, 'The account is banned'),
+  'account.owns-groups': row(409, 'The account owns groups'),
   'account.user-name-sign-up-off': row(403, 'Sign-up by user name is off'),
   'identity.taken': row(409, 'Already taken'),
   'code.too-soon': row(429, 'Too soon for another code', true),

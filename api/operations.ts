@@ -1,6 +1,9 @@
 // Owns the one table of operations: HTTP, frames and the documentation are made from it.
 
+import { accountClosingOperations } from './account-closing.ts'
+import { accountIdentityOperations } from './account-identities.ts'
 import { accountOperations } from './accounts.ts'
+import { adminAccountOperations } from './admin-accounts.ts'
 import { adminAuditOperations } from './admin-audit.ts'
 import { adminGroupOperations } from './admin-groups.ts'
 import { applicationOperations } from './applications.ts'
@@ -26,6 +29,8 @@ import { userOperations } from './users.ts'
 export const operations: readonly Operation[] = [
   ...infoOperations,
   ...accountOperations,
+  ...accountIdentityOperations,
+  ...accountClosingOperations,
   ...sessionOperations,
   ...userOperations,
   ...friendRequestOperations,
@@ -42,6 +47,7 @@ export const operations: readonly Operation[] = [
   ...messageOperations,
   ...notificationOperations,
   ...syncOperations,
+  ...adminAccountOperations,
   ...adminAuditOperations,
   ...adminGroupOperations,
 ]

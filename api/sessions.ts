@@ -2,19 +2,19 @@
 // Must take the same time and give the same answer for an unknown user as for a wrong password.
 
 import { z } from 'zod'
-import { account, type CreatedAccount } from '../domain/account/account.ts'
+import type { CreatedAccount } from '../domain/account/account.ts'
 import { isRejection } from '../domain/decider.ts'
-import { identity } from '../domain/identity/identity.ts'
-import { type SessionId, streamOf, type UserId } from '../domain/ids.ts'
+import { type SessionId, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { session } from '../domain/session/session.ts'
 import { sessionChangesOf, sessionsOf } from '../projections/session.ts'
+import { accountBehind, bannedRefusal } from './account-access.ts'
 import { codeDigits, givenPassword } from './accounts.ts'
 import { useCode, wrongCode } from './code-use.ts'
 import { madeId, runCommand } from './commands.ts'
 import { changesSince, incrementalReply } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { type Refusal, refuse } from './errors.ts'
+import { isRefusal, type Refusal, refuse } from './errors.ts'
 import { example, name, positionReply, reply, sessionId, sinceCursor } from './fields.ts'
 import { email, exactlyOne, identityOf, phone, userName } from './identities.ts'
 import { type Call, type Operation, operation } from './operation.ts'
@@ -24,7 +24,7 @@ type Dependencies = OperationDependencies
 
 const platforms = ['windows', 'macos', 'linux', 'web', 'android', 'ios', 'harmony'] as const
 
-const device = z.strictObject({
+export const device = z.strictObject({
   deviceId: name(limits.deviceIdCharactersMax).meta({
     description: 'Chosen by the device and kept: signing in again with it replaces its old session.',
   }),
@@ -64,21 +64,14 @@ const wrongCredentials: Refusal = refuse(
   'There is no such account, or the password is another one.',
 )
 
-/** The account that the identity stands for; loads as much when there is none. */
-const accountBehind = async ({ node }: Dependencies, hmac: string): Promise<CreatedAccount | undefined> => {
-  const { claimedBy } = (await node.load(identity, streamOf.identity(hmac))).state
-  const { state } = await node.load(account, streamOf.account(claimedBy ?? (`nobody.${hmac.slice(0, 26)}` as UserId)))
-  return claimedBy === null || state.status === 'none' ? undefined : state
-}
-
 /** The account if what was given proves it. Everything that costs time is done for unknown ones as well. */
 const proven = async (dependencies: Dependencies, call: Call, args: SignIn): Promise<CreatedAccount | Refusal> => {
-  const { keys, rateLimits, passwords } = dependencies
+  const { node, keys, rateLimits, passwords } = dependencies
   const { kind, value } = identityOf(args)
   const hmac = keys.identityHmac(kind, value)
   const tooFast = rateLimits.take('signIn', 'target', hmac)
   if (tooFast !== undefined) return tooFast
-  const found = await accountBehind(dependencies, hmac)
+  const found = await accountBehind(node, kind, hmac)
   if (args.by === 'code') {
     const wrong = await useCode(dependencies, call, { hmac, purpose: 'login', code: args.code ?? '' })
     return wrong ?? found ?? wrongCode
@@ -88,9 +81,20 @@ const proven = async (dependencies: Dependencies, call: Call, args: SignIn): Pro
 }
 
 const signIn = async (dependencies: Dependencies, call: Call, args: SignIn) => {
-  const { node, tokens, settings } = dependencies
   const found = await proven(dependencies, call, args)
-  if ('rejected' in found) return found
+  return isRefusal(found) ? found : openSession(dependencies, call, found, args)
+}
+
+/** Opens a session for a device of an account that was recognised. */
+export const openSession = async (
+  dependencies: Dependencies,
+  call: Call,
+  found: CreatedAccount,
+  args: { readonly device: z.output<typeof device>; readonly force?: boolean | undefined },
+) => {
+  const { node, tokens, settings } = dependencies
+  const banned = bannedRefusal(found, node.clock.now())
+  if (banned !== undefined) return banned
   const { userId, credentialEpoch, keptSessionId } = found
   const newSessionId = madeId(node, call, `session ${userId}`) as SessionId
   const { deviceId, platform, name: deviceName } = args.device
@@ -170,6 +174,25 @@ const tokenExample = {
 
 const exampleDevice = { deviceId: 'c0ffee01', platform: 'ios', name: "Ada's phone" } as const
 
+export const signInReply = z.object({
+  userId: reply.id,
+  sessionId: reply.id,
+  ...tokenReply,
+  kicked: z.array(reply.id).meta({ description: 'Sessions that this one ended.' }),
+  position: reply.position,
+})
+
+export const exampleSignIn = {
+  body: { device: exampleDevice },
+  reply: {
+    userId: example.userId,
+    sessionId: example.sessionId,
+    ...tokenExample,
+    kicked: [],
+    position: example.position,
+  },
+} as const
+
 /** Signing in, staying signed in, and the list of one's devices. */
 export const sessionOperations: readonly Operation[] = [
   operation({
@@ -184,23 +207,11 @@ export const sessionOperations: readonly Operation[] = [
     limit: 'signIn',
     status: 201,
     body: signInBody,
-    reply: z.object({
-      userId: reply.id,
-      sessionId: reply.id,
-      ...tokenReply,
-      kicked: z.array(reply.id).meta({ description: 'Sessions that this one ended.' }),
-      position: reply.position,
-    }),
-    rejections: ['account.wrong-credentials', 'code.wrong', 'session.limit', 'session.ended'],
+    reply: signInReply,
+    rejections: ['account.wrong-credentials', 'account.banned', 'code.wrong', 'session.limit', 'session.ended'],
     example: {
-      body: { by: 'password', userName: 'ada.lovelace', password: 'correct horse battery', device: exampleDevice },
-      reply: {
-        userId: example.userId,
-        sessionId: example.sessionId,
-        ...tokenExample,
-        kicked: [],
-        position: example.position,
-      },
+      body: { by: 'password', userName: 'ada.lovelace', password: 'correct horse battery', ...exampleSignIn.body },
+      reply: exampleSignIn.reply,
     },
     run: signIn,
   }),

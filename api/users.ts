@@ -22,6 +22,7 @@ const userRow = z.object({
   gender: z.enum(genders).optional(),
   birthday: reply.text.optional(),
   extension: reply.text.optional(),
+  closedAt: reply.instant.optional().meta({ description: 'The account was closed then; the name is empty.' }),
 })
 
 const discoverableBy = z
@@ -29,7 +30,7 @@ const discoverableBy = z
   .meta({ description: 'By what others find me; all four at once.' })
 const friendPolicy = z.enum(friendPolicies).meta({ description: 'Who may become a friend.' })
 
-const ownRow = userRow.extend({
+export const ownRow = userRow.extend({
   phone: reply.text.optional(),
   email: reply.text.optional(),
   friendPolicy,

@@ -7,6 +7,9 @@ export const limits = {
   codeLifeSeconds: 300,
   codeResendSeconds: 60,
   codeWrongTriesMax: 5,
+  /** A claimed phone number, e-mail address or user name that its account does not list after this may be taken over (R1). */
+  identityClaimSeconds: 600,
+  banReasonCharactersMax: 200,
   /** Names and texts, in characters (R3, R14, R59). */
   nameCharactersMax: 64,
   avatarUrlCharactersMax: 1_024,

@@ -6,6 +6,8 @@ export const rejectionCodes = [
   'account.wrong-credentials',
   'account.wrong-password',
   'account.exists',
+  'account.banned',
+  'account.owns-groups',
   'account.user-name-sign-up-off',
   'identity.taken',
   'code.too-soon',

@@ -128,8 +128,9 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
   const isLive = (userId: UserId): boolean | Promise<boolean> => {
     const live = (held: Held<typeof account.initial>): boolean | Promise<boolean> => {
       const state = held.state
-      if (state.status === 'none') return false
-      const claim = load(identity, streamOf.identity(state.identity.hmac))
+      if (state.status !== 'created') return false
+      if (state.awaitsClaim === null) return true
+      const claim = load(identity, streamOf.identity(state.awaitsClaim.hmac))
       return isPromise(claim)
         ? claim.then(({ state: { claimedBy } }) => claimedBy === userId)
         : claim.state.claimedBy === userId

@@ -1,9 +1,10 @@
 // Owns the accounts as others and their owners see them. Folds accounts and the claims on their identities.
-// Never stores a secret, and never shows an account without a claim: until then it does not exist (R1).
+// Never stores a secret, and never shows a sign-up before its claim: until then it does not exist (R1).
 
 import { initialPrivateProfile, type ProfileChanges } from '../domain/account/profile.ts'
 import { type OwnUserRow, ownUserRowOf, type UserRow, userRowOf } from '../domain/account/row.ts'
 import type { UserId } from '../domain/ids.ts'
+import type { Recorded } from './batch.ts'
 import { type Queryable, statement } from './database.ts'
 import type { Projection } from './projection.ts'
 import type { AccountTable } from './schema.ts'
@@ -25,16 +26,18 @@ const table = tableOf('account', ['user_id'], {
   found_by_email: 'boolean',
   found_by_user_name: 'boolean',
   found_by_name_prefix: 'boolean',
-  claims: 'integer',
+  search_name: 'text',
+  is_live: 'boolean',
   created_at: 'timestamptz',
+  closed_at: 'timestamptz',
   position: 'text',
 })
 
-const folds = ['AccountCreated', 'ProfileChanged', 'IdentityClaimed', 'IdentityReleased'] as const
+const folds = ['AccountCreated', 'ProfileChanged', 'IdentityBound', 'IdentityClaimed', 'AccountClosed'] as const
 
 type ProfileColumns = Omit<
   AccountTable,
-  'user_id' | 'user_name' | 'phone' | 'email' | 'claims' | 'created_at' | 'position'
+  'user_id' | 'user_name' | 'phone' | 'email' | 'search_name' | 'is_live' | 'created_at' | 'closed_at' | 'position'
 >
 
 /** The row's columns after the changes. */
@@ -71,6 +74,46 @@ const initialColumns: Omit<ProfileColumns, 'name'> = {
   found_by_name_prefix: initially.namePrefix,
 }
 
+const created = ({ data, position }: Recorded<'AccountCreated'>): AccountTable => ({
+  user_id: data.userId,
+  name: data.name,
+  user_name: data.userName ?? null,
+  phone: data.phone ?? null,
+  email: data.email ?? null,
+  ...initialColumns,
+  search_name: null,
+  is_live: data.identity === undefined,
+  created_at: data.at,
+  closed_at: null,
+  position,
+})
+
+const changed = (
+  row: AccountTable,
+  { type, data, position }: Recorded<Exclude<(typeof folds)[number], 'AccountCreated'>>,
+): AccountTable => {
+  switch (type) {
+    case 'ProfileChanged':
+      return { ...row, ...profileColumns(row, data.set), position }
+    case 'IdentityBound': {
+      const { userName = row.user_name, phone = row.phone, email = row.email } = data
+      return { ...row, user_name: userName, phone, email, position }
+    }
+    case 'IdentityClaimed':
+      return row.is_live ? row : { ...row, is_live: true, position }
+    case 'AccountClosed': {
+      const nobody = { user_name: null, phone: null, email: null, name: '' }
+      return { ...row, ...initialColumns, ...nobody, closed_at: data.at, position }
+    }
+  }
+}
+
+/** What the beginning of a name is compared with. */
+export const searchForm = (name: string): string => name.normalize('NFKC').toLowerCase()
+
+const searchNameOf = ({ name, found_by_name_prefix, is_live, closed_at }: AccountTable): string | null =>
+  found_by_name_prefix && is_live && closed_at === null ? searchForm(name) : null
+
 export const accountProjection: Projection = {
   name: 'account',
   tables: ['account'],
@@ -84,19 +127,10 @@ export const accountProjection: Projection = {
       table,
       events.map(event => [event.data.userId]),
     )
-    for (const { type, data, position } of events) {
-      const row = fold.get(data.userId)
-      if (type === 'AccountCreated') {
-        const { userId, name, userName = null, phone = null, email = null, at } = data
-        const identity = { user_id: userId, user_name: userName, phone, email }
-        fold.put({ ...identity, name, ...initialColumns, claims: 0, created_at: at, position })
-      } else if (row === undefined) {
-        // A claim for an account that is not there.
-      } else if (type === 'ProfileChanged') {
-        fold.put({ ...row, ...profileColumns(row, data.set), position })
-      } else {
-        fold.put({ ...row, claims: row.claims + (type === 'IdentityClaimed' ? 1 : -1), position })
-      }
+    for (const event of events) {
+      const row = fold.get(event.data.userId)
+      const after = event.type === 'AccountCreated' ? created(event) : row === undefined ? row : changed(row, event)
+      if (after !== row && after !== undefined) fold.put({ ...after, search_name: searchNameOf(after) })
     }
     await fold.write()
   },
@@ -112,6 +146,7 @@ export const publicColumns = [
   'gender',
   'birthday',
   'extension',
+  'closed_at',
 ] as const
 export type PublicAccount = Pick<AccountTable, (typeof publicColumns)[number]>
 
@@ -124,6 +159,7 @@ const publicFrom = (row: PublicAccount): UserRow => ({
   ...(row.gender === null ? undefined : { gender: row.gender }),
   ...(row.birthday === null ? undefined : { birthday: row.birthday }),
   ...(row.extension === null ? undefined : { extension: row.extension }),
+  ...(row.closed_at === null ? undefined : { closedAt: row.closed_at }),
 })
 
 /** What everybody may see. */
@@ -147,7 +183,7 @@ export const ownUserRowFrom = (row: AccountTable): OwnUserRow =>
 
 const byIds = statement(
   'account-by-ids',
-  `select ${publicColumns.join(', ')} from account where user_id = any($1::text[]) and claims > 0`,
+  `select ${publicColumns.join(', ')} from account where user_id = any($1::text[]) and is_live`,
 )
 
 /** The accounts with these ids; unknown ones are left out, the order is that of the ids. */
@@ -157,7 +193,7 @@ export const usersByIds = async (database: Queryable, ids: readonly UserId[]): P
   return [...new Set(ids)].flatMap(id => found.get(id) ?? [])
 }
 
-const own = statement('account-own', 'select * from account where user_id = $1 and claims > 0')
+const own = statement('account-own', 'select * from account where user_id = $1 and is_live and closed_at is null')
 
 /** The user's own account with its private fields. */
 export const ownUser = async (database: Queryable, userId: UserId): Promise<OwnUserRow | undefined> => {

@@ -268,6 +268,20 @@ export const usersInManyGroups = async (
   return new Set(rows.map(row => row.user_id))
 }
 
+/** As many as are told of. */
+const ownedMax = 100
+
+const owned = statement(
+  'group-owned',
+  `select g.group_id from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
+   where m.user_id = $1 and m.role = 'owner' and m.removed_at is null and g.dissolved_at is null
+   order by g.group_id limit ${ownedMax}`,
+)
+
+/** Groups that the user owns, some of them when they are many. */
+export const ownedGroupIds = async (database: Queryable, userId: UserId): Promise<readonly GroupId[]> =>
+  (await database.query<{ group_id: GroupId }>(owned, [userId])).map(row => row.group_id)
+
 const idsOf = statement(
   'group-ids',
   `select c.position, array(select m.group_id from member m where m.user_id = $1 and m.removed_at is null order by 1) as ids

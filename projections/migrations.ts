@@ -20,7 +20,9 @@ const accounts = [
      user_id ${id} primary key, name text not null, user_name text, phone text, email text,
      avatar_url text, signature text, gender text, birthday text, extension text, friend_policy text not null,
      found_by_phone boolean not null, found_by_email boolean not null, found_by_user_name boolean not null,
-     found_by_name_prefix boolean not null, claims integer not null, created_at timestamptz not null, ${position})`,
+     found_by_name_prefix boolean not null, search_name text collate "C", is_live boolean not null,
+     created_at timestamptz not null, closed_at timestamptz, ${position})`,
+  'create index account_by_search_name on account (search_name, user_id) where search_name is not null',
   `create table session (
      session_id ${id} primary key, user_id ${id} not null, device_id text not null, platform text not null,
      name text not null, opened_at timestamptz not null, removed_at timestamptz, ${position})`,

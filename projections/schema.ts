@@ -54,9 +54,13 @@ export interface AccountTable {
   found_by_email: boolean
   found_by_user_name: boolean
   found_by_name_prefix: boolean
-  /** Identities claimed for the account; 0: pending, shown nowhere. */
-  claims: number
+  /** The beginning of it finds the account: the name in lower case; null where the user is not to be found by it. */
+  search_name: string | null
+  /** False: a sign-up whose identity is not claimed, shown nowhere. */
+  is_live: boolean
   created_at: Instant
+  /** Nothing of the person is left in the row then. */
+  closed_at: Instant | null
   position: Position
 }
 

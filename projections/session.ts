@@ -1,4 +1,4 @@
-// Owns the list of a user's devices that are signed in. Folds sessions, and password changes, which end all but one.
+// Owns the list of a user's devices that are signed in. Folds sessions, and what ends all of them or all but one.
 // Whether a session may act is never asked here: that is decided on the log's own state.
 
 import type { Position, SessionId, UserId } from '../domain/ids.ts'
@@ -21,7 +21,9 @@ const table = tableOf('session', ['session_id'], {
   position: 'text',
 })
 
-const folds = ['SessionOpened', 'SessionClosed', 'PasswordChanged'] as const
+/** These end every session, but for the one that a password change may keep. */
+const endings = ['PasswordChanged', 'AccountBanned', 'AccountClosed'] as const
+const folds = ['SessionOpened', 'SessionClosed', ...endings] as const
 
 const openOfUsers = statement(
   'session-open-of-users',
@@ -41,7 +43,7 @@ export const sessionProjection: Projection = {
     if (events.length === 0) return
     const open = await loadOpen(
       transaction,
-      batch.of('PasswordChanged').map(event => event.data.userId),
+      batch.ofAny(endings).map(event => event.data.userId),
     )
     const keys = batch.ofAny(['SessionOpened', 'SessionClosed']).map(event => [event.data.sessionId])
     const fold = await startFold(transaction, table, keys, open)
@@ -65,8 +67,9 @@ export const sessionProjection: Projection = {
         const row = fold.get(data.sessionId)
         if (row !== undefined) close(row, data.at, position)
       } else {
+        const kept = 'keptSessionId' in data ? data.keptSessionId : null
         for (const row of [...fold.rows()]) {
-          if (row.user_id === data.userId && row.session_id !== data.keptSessionId) close(row, data.at, position)
+          if (row.user_id === data.userId && row.session_id !== kept) close(row, data.at, position)
         }
       }
     }

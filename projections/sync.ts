@@ -177,9 +177,9 @@ const syncStatement = (name: string, since: boolean): Statement => {
          as roaming,
        ${jsonOf(
          `select ${publicColumns.map(column => `a.${column}`).join(', ')} from known k ${lookUp('account', 'a', 'user_id = k.id')}
-          where k.is_here and a.claims > 0 ${changed('a.position >= $2 or k.position >= $2')} order by k.id`,
+          where k.is_here and a.is_live ${changed('a.position >= $2 or k.position >= $2')} order by k.id`,
        )} as users,
-       ${jsonOf(`select * from account where user_id = $1 and claims > 0 ${changed('position >= $2')}`)} as own_user,
+       ${jsonOf(`select * from account where user_id = $1 and is_live and closed_at is null ${changed('position >= $2')}`)} as own_user,
        ${since ? jsonOf('select id from known where not is_here and position >= $2') : 'null::text'} as gone_users,
        ${jsonOf(
          `select friend_id, wire, removed_at from friend where user_id = $1 and ${since ? 'position >= $2' : 'removed_at is null'} order by friend_id`,
@@ -273,7 +273,7 @@ const collectionsOf = (result: SyncResult): readonly SyncRows[] => [
     collection: 'users',
     items: [
       ...rowsOf<AccountTable>(result.own_user, ['created_at']).map(ownUserRowFrom),
-      ...rowsOf<PublicAccount>(result.users, []).map(userRowFrom),
+      ...rowsOf<PublicAccount>(result.users, ['closed_at']).map(userRowFrom),
     ].map(row => JSON.stringify(row)),
     removed: rowsOf<{ id: UserId }>(result.gone_users, []).map(row => row.id),
   },

@@ -17,7 +17,7 @@ export interface CodeMessage {
   /** A phone number in E.164, or an e-mail address. */
   readonly target: string
   readonly purpose: CodePurpose
-  /** Null: somebody wanted to register with a target that has an account. */
+  /** Null: somebody wanted to register with a target that has an account, or to bind it to another. */
   readonly code: string | null
 }
 
@@ -57,7 +57,7 @@ const deliveryTriesMax = 2
 /** What the message says, without markup. */
 export const textOf = (message: CodeMessage): string =>
   message.code === null
-    ? 'Somebody tried to register with this address, but you already have an account. Sign in, or reset your password.'
+    ? 'Somebody tried to register with this address or to add it to another account, but it already belongs to an account of yours. Sign in, or reset your password.'
     : `Your code is ${message.code}. It is valid for ${limits.codeLifeSeconds / 60} minutes. Never tell it to anybody.`
 
 /** Which sender serves each channel, by configuration. */

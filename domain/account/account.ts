@@ -1,49 +1,50 @@
-// Owns the rules of an account: it is created once, its password and its profile can be changed (R1, R3, R4).
+// Owns the rules of an account: it is created once, its password, its profile and what it signs in by can be changed (R1, R3,
+// R4). How it ends, for a while or for good, stands in standing.ts.
 // Never sees a clear password or decides who may sign in: hashes are checked at the edge.
-// Reads no facts, so there is no race on stale ones. Two password changes that were both checked against the same old
+// Reads no facts but for closing, so there is no race on stale ones. Two changes that were both checked against the same old
 // password: the second is refused when it says which epoch it was checked against.
 
 import { type Decider, type Decision, noRuleFor, reject } from '../decider.ts'
 import type { Instant, SessionId, UserId } from '../ids.ts'
-import type { AccountCreated, AccountEvent, IdentityKind, PasswordChanged, ProfileChanged } from './events.ts'
-import { initialPrivateProfile, type Profile, type ProfileChanges, profileWith, realChanges } from './profile.ts'
+import type {
+  AccountCreated,
+  AccountEvent,
+  AccountIdentity,
+  IdentityBound,
+  IdentityKind,
+  PasswordChanged,
+  ProfileChanged,
+} from './events.ts'
+import { type ProfileChanges, realChanges } from './profile.ts'
+import {
+  type BanAccount,
+  banAccount,
+  type CloseAccount,
+  type ClosingFacts,
+  closeAccount,
+  type UnbanAccount,
+  unbanAccount,
+} from './standing.ts'
+import { type Account, evolve } from './state.ts'
 
-export type { AccountEvent } from './events.ts'
-
-/** What an account signs in by; `hmac` names the identity's stream. */
-export interface AccountIdentity {
-  readonly kind: IdentityKind
-  readonly hmac: string
-}
-
-export interface CreatedAccount extends Profile {
-  readonly status: 'created'
-  readonly userId: UserId
-  readonly userName?: string
-  readonly phone?: string
-  readonly email?: string
-  readonly identity: AccountIdentity
-  /** Null for an account that signs in by code only. */
-  readonly passwordHash: string | null
-  /** Grows by one with every password change; sessions of an older epoch are over. */
-  readonly credentialEpoch: number
-  /** The one session of an older epoch that the latest change kept. */
-  readonly keptSessionId: SessionId | null
-  readonly createdAt: Instant
-}
-
-export type Account = { readonly status: 'none' } | CreatedAccount
+export type { AccountEvent, AccountIdentity } from './events.ts'
+export { type Account, type CreatedAccount, isBanned } from './state.ts'
 
 export interface CreateAccount {
   readonly type: 'CreateAccount'
   readonly userId: UserId
   readonly name: string
-  readonly identity: AccountIdentity
-  /** Exactly the one that `identity.kind` names. */
+  /** Of a sign-up: claimed next, and the account exists only then. */
+  readonly identity?: AccountIdentity
+  /** Of an account that the app's own backend makes: claimed already, so that it exists at once. */
+  readonly claimed?: readonly AccountIdentity[]
+  /** The clear values of the identities. */
   readonly userName?: string
   readonly phone?: string
   readonly email?: string
   readonly passwordHash?: string
+  /** The admin key of that backend. */
+  readonly by?: string
   readonly at: Instant
 }
 
@@ -63,71 +64,62 @@ export interface ChangeProfile {
   readonly at: Instant
 }
 
-export type AccountCommand = CreateAccount | ChangePassword | ChangeProfile
-export type AccountRejection = 'account.exists' | 'account.not-found' | 'account.wrong-password'
-
-const created = (data: AccountCreated['data']): CreatedAccount => ({
-  status: 'created',
-  userId: data.userId,
-  name: data.name,
-  ...initialPrivateProfile,
-  identity: data.identity,
-  ...(data.userName === undefined ? {} : { userName: data.userName }),
-  ...(data.phone === undefined ? {} : { phone: data.phone }),
-  ...(data.email === undefined ? {} : { email: data.email }),
-  passwordHash: data.passwordHash ?? null,
-  credentialEpoch: 0,
-  keptSessionId: null,
-  createdAt: data.at,
-})
-
-const passwordChanged = (state: Account, data: PasswordChanged['data']): Account =>
-  state.status === 'none'
-    ? state
-    : {
-        ...state,
-        passwordHash: data.passwordHash,
-        credentialEpoch: data.credentialEpoch,
-        keptSessionId: data.keptSessionId,
-      }
-
-const evolve = (state: Account, event: AccountEvent): Account => {
-  switch (event.type) {
-    case 'AccountCreated':
-      return created(event.data)
-    case 'PasswordChanged':
-      return passwordChanged(state, event.data)
-    case 'ProfileChanged':
-      return state.status === 'none' ? state : profileWith(state, event.data.set)
-    default:
-      return state
-  }
+/** The identity was claimed for the account before; from here on it counts, and the one before it no longer. */
+export interface BindIdentity {
+  readonly type: 'BindIdentity'
+  readonly identity: AccountIdentity
+  readonly value: string
+  /** The epoch of the account whose password was checked; leave out where it has none. */
+  readonly checkedEpoch?: number
+  readonly at: Instant
 }
 
+export type AccountCommand =
+  | CreateAccount
+  | ChangePassword
+  | ChangeProfile
+  | BindIdentity
+  | BanAccount
+  | UnbanAccount
+  | CloseAccount
+export type AccountRejection = 'account.exists' | 'account.not-found' | 'account.wrong-password' | 'account.owns-groups'
+
+const noAccount = reject('account.not-found', 'There is no such account.')
+
+/** The id of a sign-up derives from caller and key: the same identity under it can only be the same command again. */
+const isRepeated = ({ identity }: CreateAccount, state: Account): boolean =>
+  identity !== undefined && state.status === 'created' && state.identities[identity.kind] === identity.hmac
+
 const createAccount = (command: CreateAccount, state: Account): Decision<AccountCreated, AccountRejection> => {
-  if (state.status === 'created') {
-    // The id derives from caller and key: the same identity under it can only be the same command again.
-    const repeated = state.identity.kind === command.identity.kind && state.identity.hmac === command.identity.hmac
-    return repeated ? [] : reject('account.exists', 'This account id is taken. Send a new Idempotency-Key.')
+  if (state.status !== 'none') {
+    return isRepeated(command, state)
+      ? []
+      : reject('account.exists', 'This account id is taken. Choose another, or send a new Idempotency-Key.')
   }
+  const { identity, claimed } = command
   const data: AccountCreated['data'] = {
     userId: command.userId,
     name: command.name,
-    identity: { kind: command.identity.kind, hmac: command.identity.hmac },
+    ...(identity === undefined ? {} : { identity: { kind: identity.kind, hmac: identity.hmac } }),
+    ...(claimed === undefined ? {} : { claimed: claimed.map(({ kind, hmac }) => ({ kind, hmac })) }),
     ...(command.userName === undefined ? {} : { userName: command.userName }),
     ...(command.phone === undefined ? {} : { phone: command.phone }),
     ...(command.email === undefined ? {} : { email: command.email }),
     ...(command.passwordHash === undefined ? {} : { passwordHash: command.passwordHash }),
+    ...(command.by === undefined ? {} : { by: command.by }),
     at: command.at,
   }
   return [{ type: 'AccountCreated', data }]
 }
 
+const passwordHasChanged = (checkedEpoch: number | undefined, credentialEpoch: number): boolean =>
+  checkedEpoch !== undefined && checkedEpoch !== credentialEpoch
+
+const otherPassword = reject('account.wrong-password', 'The password has just been changed. Sign in with the new one.')
+
 const changePassword = (command: ChangePassword, state: Account): Decision<PasswordChanged, AccountRejection> => {
-  if (state.status === 'none') return reject('account.not-found', 'There is no such account.')
-  if (command.checkedEpoch !== undefined && command.checkedEpoch !== state.credentialEpoch) {
-    return reject('account.wrong-password', 'The password has just been changed. Sign in with the new one.')
-  }
+  if (state.status !== 'created') return noAccount
+  if (passwordHasChanged(command.checkedEpoch, state.credentialEpoch)) return otherPassword
   const data: PasswordChanged['data'] = {
     userId: state.userId,
     passwordHash: command.passwordHash,
@@ -141,18 +133,40 @@ const changePassword = (command: ChangePassword, state: Account): Decision<Passw
 
 /** Nothing happens when everything is as it should be already. */
 const changeProfile = (command: ChangeProfile, state: Account): Decision<ProfileChanged, AccountRejection> => {
-  if (state.status === 'none') return reject('account.not-found', 'There is no such account.')
+  if (state.status !== 'created') return noAccount
   const set = realChanges(state, command.changes)
   return set === undefined ? [] : [{ type: 'ProfileChanged', data: { userId: state.userId, set, at: command.at } }]
 }
 
-/** The rules of `account-<userId>` (R1, R3, R4). */
-export const account: Decider<Account, AccountCommand, AccountEvent, AccountRejection> = {
+const later = (one: Instant, other: Instant): Instant => (one > other ? one : other)
+
+const clearValue = (kind: IdentityKind, value: string): { [Kind in IdentityKind]?: string } => ({ [kind]: value })
+
+/** Never dated before the change before it: what was claimed in between must not be freed as if it were older. */
+const bindIdentity = (command: BindIdentity, state: Account): Decision<IdentityBound, AccountRejection> => {
+  if (state.status !== 'created') return noAccount
+  if (passwordHasChanged(command.checkedEpoch, state.credentialEpoch)) return otherPassword
+  const { kind, hmac } = command.identity
+  const before = state.identities[kind]
+  if (before === hmac) return []
+  const data: IdentityBound['data'] = {
+    userId: state.userId,
+    kind,
+    hmac,
+    ...clearValue(kind, command.value),
+    ...(before === undefined ? {} : { replacedHmac: before }),
+    at: later(command.at, state.identitiesChangedAt),
+  }
+  return [{ type: 'IdentityBound', data }]
+}
+
+/** The rules of `account-<userId>` (R1, R3, R4). Facts are needed for CloseAccount only. */
+export const account: Decider<Account, AccountCommand, AccountEvent, AccountRejection, ClosingFacts | undefined> = {
   category: 'account',
   load: { by: 'fold' },
   initial: { status: 'none' },
   evolve,
-  decide: (command, state) => {
+  decide: (command, state, facts) => {
     switch (command.type) {
       case 'CreateAccount':
         return createAccount(command, state)
@@ -160,6 +174,14 @@ export const account: Decider<Account, AccountCommand, AccountEvent, AccountReje
         return changePassword(command, state)
       case 'ChangeProfile':
         return changeProfile(command, state)
+      case 'BindIdentity':
+        return bindIdentity(command, state)
+      case 'BanAccount':
+        return banAccount(command, state)
+      case 'UnbanAccount':
+        return unbanAccount(command, state)
+      case 'CloseAccount':
+        return closeAccount(command, state, facts)
       default:
         return noRuleFor(command)
     }

@@ -8,6 +8,8 @@ import { type PrivateProfile, type PublicProfile, publicProfileOf } from './prof
 export interface UserRow extends PublicProfile {
   readonly userId: UserId
   readonly userName?: string
+  /** The account was closed then: the name is empty, clients say so in their own language. */
+  readonly closedAt?: Instant
 }
 
 /** The user's own row of `users`, which nobody else gets. */
@@ -22,6 +24,7 @@ export const userRowOf = (user: UserRow): UserRow => ({
   userId: user.userId,
   ...(user.userName === undefined ? undefined : { userName: user.userName }),
   ...publicProfileOf(user),
+  ...(user.closedAt === undefined ? undefined : { closedAt: user.closedAt }),
 })
 
 /** What the user alone sees. */

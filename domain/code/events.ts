@@ -2,7 +2,7 @@
 
 import type { Instant } from '../ids.ts'
 
-export type CodePurpose = 'register' | 'login' | 'reset' | 'bind'
+export type CodePurpose = 'register' | 'login' | 'reset' | 'bind' | 'close'
 
 export type CodeSent = {
   readonly type: 'CodeSent'

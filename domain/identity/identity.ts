@@ -1,16 +1,28 @@
 // Owns the rule that a phone number, e-mail address or user name belongs to at most one account at a time (R1).
-// The claim is the commit point of a new account. Never sees the clear value, only the stream named by its keyed HMAC.
-// Reads no facts: the exact revision of the append decides between two who claim at once.
+// The claim is the commit point of a sign-up; whoever binds one later claims it first, and then their account lists it.
+// Never sees the clear value, only the stream named by its keyed HMAC. The exact revision of the append decides between two who
+// claim at once. A fact tells whether the holder's account lists it: as it may be as old as the follow lag, only a claim much
+// older than that, which nobody came back for, can be taken over.
 
 import type { IdentityKind } from '../account/events.ts'
 import { type Decider, type Decision, noRuleFor, reject } from '../decider.ts'
 import type { Instant, UserId } from '../ids.ts'
-import type { IdentityEvent } from './events.ts'
+import { secondsBetween } from '../instants.ts'
+import { limits } from '../limits.ts'
+import type { IdentityClaimed, IdentityEvent } from './events.ts'
 
 export type { IdentityEvent } from './events.ts'
 
 export interface IdentityState {
   readonly claimedBy: UserId | null
+  readonly claimedAt: Instant | null
+}
+
+/** For ClaimIdentity. */
+export interface ClaimFacts {
+  readonly holder: UserId
+  /** Whether the holder's account signs in by it. */
+  readonly isListed: boolean
 }
 
 export interface ClaimIdentity {
@@ -24,6 +36,8 @@ export interface ReleaseIdentity {
   readonly type: 'ReleaseIdentity'
   readonly kind: IdentityKind
   readonly userId: UserId
+  /** When the account let go of it; a claim made after that is another one. */
+  readonly replacedAt: Instant
   readonly at: Instant
 }
 
@@ -33,38 +47,54 @@ export type IdentityRejection = 'identity.taken'
 const evolve = (state: IdentityState, event: IdentityEvent): IdentityState => {
   switch (event.type) {
     case 'IdentityClaimed':
-      return { claimedBy: event.data.userId }
+      return { claimedBy: event.data.userId, claimedAt: event.data.at }
     case 'IdentityReleased':
-      return { claimedBy: null }
+      return { claimedBy: null, claimedAt: null }
     default:
       return state
   }
 }
 
-const claim = (command: ClaimIdentity, state: IdentityState): Decision<IdentityEvent, IdentityRejection> => {
-  if (state.claimedBy === command.userId) return []
-  if (state.claimedBy !== null) {
+/** An own claim that the account does not list is made anew: an older one may be about to be freed, or taken over. */
+const claim = (
+  command: ClaimIdentity,
+  state: IdentityState,
+  facts: ClaimFacts | undefined,
+): Decision<IdentityEvent, IdentityRejection> => {
+  const { kind, userId, at } = command
+  const { claimedBy, claimedAt } = state
+  const claimed: IdentityClaimed = { type: 'IdentityClaimed', data: { kind, userId, at } }
+  if (claimedBy === null || claimedAt === null) return [claimed]
+  const isListed = facts === undefined || facts.holder !== claimedBy || facts.isListed
+  if (claimedBy === userId) return isListed ? [] : [claimed]
+  if (isListed || secondsBetween(claimedAt, at) < limits.identityClaimSeconds) {
     return reject('identity.taken', 'It belongs to another account. Sign in to that one, or use another.')
   }
-  return [{ type: 'IdentityClaimed', data: { kind: command.kind, userId: command.userId, at: command.at } }]
+  return [{ type: 'IdentityReleased', data: { kind, userId: claimedBy, at } }, claimed]
 }
 
-/** Somebody else's claim is left alone: what this user no longer holds is already released. */
+/** Somebody else's claim is left alone, and so is a newer one: what this user let go of is already released. */
 const release = (command: ReleaseIdentity, state: IdentityState): Decision<IdentityEvent, IdentityRejection> =>
-  state.claimedBy === command.userId
+  state.claimedBy === command.userId && state.claimedAt !== null && state.claimedAt <= command.replacedAt
     ? [{ type: 'IdentityReleased', data: { kind: command.kind, userId: command.userId, at: command.at } }]
     : []
 
 /** The rules of `identity-<hmac>` (R1). */
-export const identity: Decider<IdentityState, IdentityCommand, IdentityEvent, IdentityRejection> = {
+export const identity: Decider<
+  IdentityState,
+  IdentityCommand,
+  IdentityEvent,
+  IdentityRejection,
+  ClaimFacts | undefined
+> = {
   category: 'identity',
   load: { by: 'fold' },
-  initial: { claimedBy: null },
+  initial: { claimedBy: null, claimedAt: null },
   evolve,
-  decide: (command, state) => {
+  decide: (command, state, facts) => {
     switch (command.type) {
       case 'ClaimIdentity':
-        return claim(command, state)
+        return claim(command, state, facts)
       case 'ReleaseIdentity':
         return release(command, state)
       default:

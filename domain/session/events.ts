@@ -15,6 +15,8 @@ export type SessionCloseReason =
   | 'policy'
   /** An outdated refresh token was shown: it may have been stolen. */
   | 'tokenReused'
+  /** The app's own backend ended it. */
+  | 'byAdmin'
 
 export type SessionOpened = {
   readonly type: 'SessionOpened'

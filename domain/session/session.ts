@@ -81,7 +81,14 @@ export interface CloseSession {
   readonly at: Instant
 }
 
-export type SessionCommand = OpenSessionCommand | RefreshSession | CloseSession
+/** Closes whatever is open. */
+export interface CloseAllSessions {
+  readonly type: 'CloseAllSessions'
+  readonly reason: SessionCloseReason
+  readonly at: Instant
+}
+
+export type SessionCommand = OpenSessionCommand | RefreshSession | CloseSession | CloseAllSessions
 export type SessionRejection = 'session.limit' | 'session.ended' | 'session.not-found' | 'token.invalid'
 
 /**
@@ -92,9 +99,9 @@ export type SessionRejection = 'session.limit' | 'session.ended' | 'session.not-
 const isCurrent = (session: OpenSession, facts: SessionFacts): boolean =>
   session.credentialEpoch >= facts.credentialEpoch || session.sessionId === facts.keptSessionId
 
-/** Whether a session may act: it is open, and no password change has ended it since (R4). */
+/** Whether a session may act: it is open, and no password change, ban or closing has ended it since (R4). */
 export const sessionIsValid = (account: Account, sessions: SessionState, sessionId: SessionId): boolean => {
-  if (account.status === 'none') return false
+  if (account.status !== 'created') return false
   const session = sessions.open.get(sessionId)
   return session !== undefined && isCurrent(session, account)
 }
@@ -231,6 +238,8 @@ export const session: Decider<SessionState, SessionCommand, SessionEvent, Sessio
           return refreshSession(command, state)
         case 'CloseSession':
           return closeSession(command, state)
+        case 'CloseAllSessions':
+          return [...state.open.values()].map(open => closed(open, command.reason, command.at))
         default:
           return noRuleFor(command)
       }

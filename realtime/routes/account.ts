@@ -4,7 +4,7 @@
 import { changesPublicProfile } from '../../domain/account/profile.ts'
 import { ownUserRowOf, userRowOf } from '../../domain/account/row.ts'
 import type { SessionId, UserId } from '../../domain/ids.ts'
-import type { Action, Routes } from '../actions.ts'
+import type { Action, Need, RouteFacts, Routes } from '../actions.ts'
 import { profileTopic, removeFrame, userTopic } from '../protocol.ts'
 import { nothing, publish, put } from './frames.ts'
 
@@ -13,40 +13,82 @@ const sessionEnded = (userId: UserId, sessionId: SessionId, cursor: string): rea
   { do: 'cut', userId, sessionId },
 ]
 
-const passwordChanged: Routes['PasswordChanged'] = {
-  needs: ({ userId }) => [{ what: 'sessions', userId }],
-  actions: ({ data: { userId, keptSessionId, credentialEpoch } }, facts, cursor) =>
-    facts
-      .openSessions(userId)
-      // One who has signed in since the change may be among them already.
-      .filter(session => session.credentialEpoch < credentialEpoch && session.sessionId !== keptSessionId)
-      .flatMap(({ sessionId }) => sessionEnded(userId, sessionId, cursor)),
+interface EpochChange {
+  readonly userId: UserId
+  readonly credentialEpoch: number
+  readonly keptSessionId?: SessionId | null
 }
 
-/** From here on the account is there: one who signed in before the read models knew it has its own row from this. */
-const identityClaimed: Routes['IdentityClaimed'] = {
-  needs: ({ userId }) => [{ what: 'account', userId }],
-  actions: ({ data: { userId } }, facts, cursor) => {
-    const account = facts.account(userId)
-    return account.status === 'none' ? [] : [put(userTopic(userId), cursor, 'users', ownUserRowOf(account))]
-  },
+/** A new epoch ends every session of an older one, but the one that is kept. */
+const sessionsOfOlderEpochs = (
+  { userId, credentialEpoch, keptSessionId }: EpochChange,
+  facts: RouteFacts,
+  cursor: string,
+): readonly Action[] =>
+  facts
+    .openSessions(userId)
+    // One who has signed in since the change may be among them already.
+    .filter(session => session.credentialEpoch < credentialEpoch && session.sessionId !== keptSessionId)
+    .flatMap(({ sessionId }) => sessionEnded(userId, sessionId, cursor))
+
+const needsSessions = ({ userId }: { readonly userId: UserId }): readonly Need[] => [{ what: 'sessions', userId }]
+const needsAccount = ({ userId }: { readonly userId: UserId }): readonly Need[] => [{ what: 'account', userId }]
+
+const epochChanged = {
+  needs: needsSessions,
+  actions: ({ data }: { readonly data: EpochChange }, facts: RouteFacts, cursor: string) =>
+    sessionsOfOlderEpochs(data, facts, cursor),
+}
+
+/** The own row, private fields included, for the user's own devices. */
+const ownRow = (userId: UserId, facts: RouteFacts, cursor: string): readonly Action[] => {
+  const account = facts.account(userId)
+  return account.status === 'created' ? [put(userTopic(userId), cursor, 'users', ownUserRowOf(account))] : []
+}
+
+/** What everybody may see, for those who hold the row. */
+const publicRow = (userId: UserId, facts: RouteFacts, cursor: string): readonly Action[] => {
+  const account = facts.account(userId)
+  return account.status === 'none' ? [] : [put(profileTopic(userId), cursor, 'users', userRowOf(account))]
 }
 
 const profileChanged: Routes['ProfileChanged'] = {
-  needs: ({ userId }) => [{ what: 'account', userId }],
-  actions: ({ data: { userId, set } }, facts, cursor) => {
-    const account = facts.account(userId)
-    if (account.status === 'none') return []
-    const own = put(userTopic(userId), cursor, 'users', ownUserRowOf(account))
-    return changesPublicProfile(set) ? [own, put(profileTopic(userId), cursor, 'users', userRowOf(account))] : [own]
-  },
+  needs: needsAccount,
+  actions: ({ data: { userId, set } }, facts, cursor) => [
+    ...ownRow(userId, facts, cursor),
+    ...(changesPublicProfile(set) ? publicRow(userId, facts, cursor) : []),
+  ],
+}
+
+const identityBound: Routes['IdentityBound'] = {
+  needs: needsAccount,
+  actions: ({ data: { userId, kind } }, facts, cursor) => [
+    ...ownRow(userId, facts, cursor),
+    ...(kind === 'userName' ? publicRow(userId, facts, cursor) : []),
+  ],
+}
+
+const accountClosed: Routes['AccountClosed'] = {
+  needs: data => [...needsAccount(data), ...needsSessions(data)],
+  actions: ({ data }, facts, cursor) => [
+    ...sessionsOfOlderEpochs(data, facts, cursor),
+    ...publicRow(data.userId, facts, cursor),
+  ],
 }
 
 export const accountRoutes = {
   AccountCreated: nothing,
-  PasswordChanged: passwordChanged,
+  PasswordChanged: epochChanged,
+  AccountBanned: epochChanged,
+  AccountUnbanned: nothing,
+  AccountClosed: accountClosed,
+  IdentityBound: identityBound,
   ProfileChanged: profileChanged,
-  IdentityClaimed: identityClaimed,
+  /** From here on the account is there: one who signed in before the read models knew it has its own row from this. */
+  IdentityClaimed: {
+    needs: needsAccount,
+    actions: ({ data: { userId } }, facts, cursor) => ownRow(userId, facts, cursor),
+  },
   IdentityReleased: nothing,
   CodeSent: nothing,
   CodeTried: nothing,

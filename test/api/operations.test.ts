@@ -119,6 +119,9 @@ describe('the table', () => {
     const routes = operations.map(({ method, path }) => `${method} ${path.replace(/:[A-Za-z]+/g, ':')}`).sort()
     expect(routes).toMatchInlineSnapshot(`
       [
+        "DELETE /v1/admin/accounts/:/ban",
+        "DELETE /v1/admin/accounts/:/sessions",
+        "DELETE /v1/admin/accounts/:/sessions/:",
         "DELETE /v1/blocklist/:",
         "DELETE /v1/conversations/:",
         "DELETE /v1/friend-requests/:",
@@ -130,6 +133,8 @@ describe('the table', () => {
         "DELETE /v1/groups/:/invitations/:",
         "DELETE /v1/sessions/:",
         "DELETE /v1/sessions/current",
+        "DELETE /v1/users/me",
+        "GET /v1/admin/accounts/:",
         "GET /v1/admin/events",
         "GET /v1/admin/streams/:",
         "GET /v1/blocklist",
@@ -163,6 +168,8 @@ describe('the table', () => {
         "PATCH /v1/groups/:/members/:",
         "PATCH /v1/users/me",
         "POST /v1/accounts",
+        "POST /v1/admin/accounts",
+        "POST /v1/admin/accounts/:/sessions",
         "POST /v1/codes",
         "POST /v1/conversations/:/messages",
         "POST /v1/conversations/:/messages/:/recall",
@@ -187,12 +194,14 @@ describe('the table', () => {
         "POST /v1/password-resets",
         "POST /v1/sessions",
         "POST /v1/sessions/refresh",
+        "PUT /v1/admin/accounts/:/ban",
         "PUT /v1/admin/groups/:/mute-all",
         "PUT /v1/blocklist/:",
         "PUT /v1/groups/:/admins/:",
         "PUT /v1/groups/:/followed-members/:",
         "PUT /v1/groups/:/join-question",
         "PUT /v1/groups/:/mute-all",
+        "PUT /v1/users/me/identities/:",
         "PUT /v1/users/me/password",
       ]
     `)

@@ -54,9 +54,7 @@ describe('the deciders of more than one command', () => {
     '%s throws for a command without a rule, naming its type alone',
     (_name, decider) => {
       const command = { type: 'Nonsense', secret: 'hunter2' } as never
-      expect(() => decider.decide(command, decider.initial as never, undefined as never)).toThrow(
-        /^no rule for the command Nonsense$/,
-      )
+      expect(() => decider.decide(command, decider.initial, undefined)).toThrow(/^no rule for the command Nonsense$/)
     },
   )
 })

@@ -12,7 +12,13 @@ const bob = 'bob' as UserId
 
 const claim = (userId: UserId): IdentityCommand => ({ type: 'ClaimIdentity', kind: 'email', userId, at })
 const claimed = (userId: UserId): IdentityEvent => ({ type: 'IdentityClaimed', data: { kind: 'email', userId, at } })
-const release = (userId: UserId): IdentityCommand => ({ type: 'ReleaseIdentity', kind: 'email', userId, at })
+const release = (userId: UserId): IdentityCommand => ({
+  type: 'ReleaseIdentity',
+  kind: 'email',
+  userId,
+  replacedAt: at,
+  at,
+})
 const released = (userId: UserId): IdentityEvent => ({ type: 'IdentityReleased', data: { kind: 'email', userId, at } })
 
 describe('an identity (R1)', () => {
@@ -21,7 +27,7 @@ describe('an identity (R1)', () => {
       given()
         .when(claim(ann))
         .then([claimed(ann)]),
-    ).toStrictEqual({ claimedBy: ann })
+    ).toStrictEqual({ claimedBy: ann, claimedAt: at })
   })
 
   it('stays claimed when its own account claims it again', () => {
@@ -43,7 +49,7 @@ describe('an identity (R1)', () => {
       given(claimed(ann))
         .when(release(ann))
         .then([released(ann)]),
-    ).toStrictEqual({ claimedBy: null })
+    ).toStrictEqual({ claimedBy: null, claimedAt: null })
     given(claimed(ann)).when(release(bob)).then([])
     given().when(release(ann)).then([])
   })

@@ -17,6 +17,7 @@ import {
   noConversation,
   noGroup,
   noP2p,
+  type Outcome,
   p2p,
   parties,
   seers,
@@ -70,6 +71,35 @@ const accounts: Readonly<Record<string, readonly AccessCase[]>> = {
     {
       what: 'with a wrong one',
       args: () => ({ current: 'not the password', new: testPassword }),
+      outcomes: signedIn('account.wrong-password'),
+    },
+  ],
+  bindIdentity: [
+    {
+      what: 'that is mine already',
+      args: ({ people }, persona) => ({ kind: 'userName', value: people[persona].userName, password: testPassword }),
+      outcomes: signedIn('ok'),
+    },
+    {
+      what: 'that is taken',
+      args: ({ guest }) => ({ kind: 'userName', value: guest.userName, password: testPassword }),
+      outcomes: signedIn('identity.taken'),
+    },
+    {
+      what: 'without the password',
+      args: () => ({ kind: 'userName', value: unique('name'), password: 'not the password' }),
+      outcomes: signedIn('account.wrong-password'),
+    },
+    {
+      what: 'without a code',
+      args: () => ({ kind: 'email', value: 'me@example.org', code: '000000', password: testPassword }),
+      outcomes: signedIn('code.wrong'),
+    },
+  ],
+  closeAccount: [
+    {
+      what: 'with a wrong password',
+      args: () => ({ password: 'not the password' }),
       outcomes: signedIn('account.wrong-password'),
     },
   ],
@@ -191,6 +221,17 @@ const conversations: Readonly<Record<string, readonly AccessCase[]>> = {
   ],
 }
 
+const byBackend = (outcome: Outcome): AccessCase['outcomes'] => ({
+  ...signedIn('caller.not-allowed'),
+  backend: outcome,
+})
+
+/** Of one whom nobody else here needs, and of one who is not there. */
+const onAccount = (more: Arguments = {}): readonly AccessCase[] => [
+  { args: ({ guest }) => ({ userId: guest.userId, ...more }), outcomes: byBackend('ok') },
+  { what: 'of nobody', args: () => ({ userId: 'nobody', ...more }), outcomes: byBackend('account.not-found') },
+]
+
 /** Of no user, whoever that is. */
 const admin: Readonly<Record<string, readonly AccessCase[]>> = {
   updateGroupAsApp: [
@@ -210,6 +251,25 @@ const admin: Readonly<Record<string, readonly AccessCase[]>> = {
       outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' },
     },
   ],
+  adminCreateAccount: [
+    { args: () => ({ name: 'Robot', userId: unique('robot') }), outcomes: byBackend('ok') },
+    {
+      what: 'under an id that is taken',
+      args: ({ guest }) => ({ name: 'Robot', userId: guest.userId }),
+      outcomes: byBackend('account.exists'),
+    },
+  ],
+  adminGetAccount: onAccount(),
+  adminSignIn: onAccount({ device }),
+  adminKickSession: [
+    {
+      args: ({ guest }) => ({ userId: guest.userId, sessionId: 'nosession' }),
+      outcomes: byBackend('session.not-found'),
+    },
+  ],
+  adminKickSessions: onAccount(),
+  adminBanAccount: onAccount({ until: null }),
+  adminUnbanAccount: onAccount(),
   listEvents: [{ outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' } }],
   listStreamEvents: [
     {

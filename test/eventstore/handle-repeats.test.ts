@@ -136,7 +136,7 @@ describe('a repeated command', () => {
     const anns = { type: 'ClaimIdentity', kind: 'userName', userId: ann, at } as const
     const give = () => node.handle(identity, claims, anns, { facts: undefined, key })
     expect(await give()).toMatchObject({ rejected: 'identity.taken' })
-    const release = { type: 'ReleaseIdentity', kind: 'userName', userId: bob, at } as const
+    const release = { type: 'ReleaseIdentity', kind: 'userName', userId: bob, replacedAt: at, at } as const
     await node.handle(identity, claims, release, { facts: undefined })
     expect(await give()).toMatchObject({ repeated: false, state: { claimedBy: ann } })
   })

@@ -194,7 +194,8 @@ describe('a conflict', () => {
     store.appendGate.shut()
     const before = claim('someone' as UserId)
     await turns(3)
-    const release = { type: 'ReleaseIdentity', kind: 'userName', userId: 'someone' as UserId, at } as const
+    const someone = 'someone' as UserId
+    const release = { type: 'ReleaseIdentity', kind: 'userName', userId: someone, replacedAt: at, at } as const
     const freed = node.handle(identity, claims, release, { facts: undefined })
     const anns = claim(ann)
     const bobs = claim(bob)

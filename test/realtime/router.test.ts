@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from 'vitest'
 import { account } from '../../domain/account/account.ts'
-import type { ProfileChanges } from '../../domain/account/profile.ts'
 import { type EventType, eventCatalogue } from '../../domain/events.ts'
 import type { ConversationId, SessionId, UserId } from '../../domain/ids.ts'
 import { type InboxMarks, noMarks } from '../../domain/inbox/inbox.ts'
@@ -116,32 +115,6 @@ describe('a message', () => {
       { collection: 'messages' },
     ])
     expect(heardBy(bob)[0].value).toEqual(peerOf(ann))
-  })
-})
-
-describe('a changed profile (R3)', () => {
-  const accountOf = () => account.evolve(account.initial, accountCreated(1, ann) as never)
-  const changed = (set: ProfileChanges) => recorded(7, 'ProfileChanged', { userId: ann, set, at })
-  const heardOf = (set: ProfileChanges) => {
-    const { perform, heardBy } = listeners(ann, bob, cid)
-    perform(route(message(5, 1, ann, p2p), factsOf({ account: accountOf })))
-    const before = heardBy(bob).length
-    perform(route(changed(set), factsOf({ account: accountOf })))
-    return { own: heardBy(ann).at(-1), peers: heardBy(bob).slice(before), others: heardBy(cid) }
-  }
-
-  test('goes to the own devices whole, and without private fields to those who hold the row', () => {
-    const { own, peers, others } = heardOf({ name: 'Anna' })
-    expect(own).toMatchObject({ op: 'put', collection: 'users', cursor: cursorAt(7) })
-    expect(own.value).toMatchObject({ userId: ann, phone: '+49', friendPolicy: 'approval' })
-    expect(peers).toEqual([{ ...own, value: { userId: ann, name: 'Name of ann' } }])
-    expect(others).toEqual([])
-  })
-
-  test('that others cannot see goes to the own devices alone', () => {
-    const { own, peers } = heardOf({ friendPolicy: 'nobody' })
-    expect(own).toMatchObject({ collection: 'users' })
-    expect(peers).toEqual([])
   })
 })
 
@@ -325,6 +298,9 @@ describe('over all events', () => {
       at,
     }),
     ProfileChanged: recorded(5, 'ProfileChanged', { userId: ann, set: { name: 'Anna' }, at }),
+    IdentityBound: recorded(5, 'IdentityBound', { userId: ann, kind: 'userName', hmac: 'h', userName: 'ann', at }),
+    AccountBanned: recorded(5, 'AccountBanned', { userId: ann, until: null, credentialEpoch: 1, by: 'key', at }),
+    AccountClosed: recorded(5, 'AccountClosed', { userId: ann, identities: [], credentialEpoch: 1, at }),
     IdentityClaimed: recorded(5, 'IdentityClaimed', { kind: 'phone', userId: ann, at }),
     UserBlocked: recorded(5, 'UserBlocked', { userId: ann, blockedId: bob, at }),
     UserUnblocked: recorded(5, 'UserUnblocked', { userId: ann, blockedId: bob, at }),
@@ -365,6 +341,7 @@ describe('over all events', () => {
   /** Nobody hears of these at once. */
   const silent: readonly EventType[] = [
     'AccountCreated',
+    'AccountUnbanned',
     'IdentityReleased',
     'CodeSent',
     'CodeTried',

@@ -6,6 +6,7 @@ import type { ProfileChanges } from '../../domain/account/profile.ts'
 import type { ConversationId, Instant, UserId } from '../../domain/ids.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
 import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
+import { ban, bind, close } from './ledger-accounts.ts'
 import { apply, endApplication, endInvitation, invite } from './request-ledger.ts'
 
 const names = ['ada', 'bob', 'cid', 'dan', 'eve']
@@ -178,7 +179,7 @@ const changeFriends = (ledger: Ledger, one: number, two: number, three: number, 
 const account = (ledger: Ledger, one: number, two: number) => {
   const name = pick(names, one)
   const session = `s${two % 4}`
-  switch (two % 7) {
+  switch (two % 10) {
     case 0:
       ledger.signIn(name, `${name}-${session}-${ledger.events.length}`)
       break
@@ -199,6 +200,17 @@ const account = (ledger: Ledger, one: number, two: number) => {
       break
     case 6:
       ledger.profile(name, profileOf(two))
+      break
+    case 7:
+      bind(ledger, name, one % 2 ? 'phone' : 'userName', `${name}-${one}`)
+      break
+    case 8:
+      ban(ledger, name)
+      break
+    case 9:
+      ledger.account(`${name}-gone`)
+      ledger.signIn(`${name}-gone`, `${name}-gone-${ledger.events.length}`)
+      close(ledger, `${name}-gone`)
       break
   }
 }

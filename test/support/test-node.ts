@@ -127,7 +127,8 @@ export const claimIdentity = async (node: Node, userId: UserId): Promise<void> =
 }
 
 export const releaseIdentity = async (node: Node, userId: UserId): Promise<void> => {
-  const release = { type: 'ReleaseIdentity', kind: 'userName', userId, at: node.clock.now() } as const
+  const at = node.clock.now()
+  const release = { type: 'ReleaseIdentity', kind: 'userName', userId, replacedAt: at, at } as const
   await node.handle(identity, streamOf.identity(hmacOf(userId)), release, { facts: undefined })
 }
 
@@ -135,9 +136,9 @@ export const releaseIdentity = async (node: Node, userId: UserId): Promise<void>
 export const openSession = async (node: Node, userId: UserId, sessionId: string): Promise<SessionId> => {
   const { state } = await node.load(account, streamOf.account(userId))
   const facts =
-    state.status === 'none'
-      ? { credentialEpoch: 0, keptSessionId: null }
-      : { credentialEpoch: state.credentialEpoch, keptSessionId: state.keptSessionId }
+    state.status === 'created'
+      ? { credentialEpoch: state.credentialEpoch, keptSessionId: state.keptSessionId }
+      : { credentialEpoch: 0, keptSessionId: null }
   const open = {
     type: 'OpenSession',
     userId,

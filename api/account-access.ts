@@ -1,0 +1,56 @@
+// Owns how an account is found by what it signs in by, and whether it may come in. Costs the same for one that is not there.
+// What counts is what the account itself lists: a claim alone is not the account's yet, or no longer.
+
+import { account, type CreatedAccount, isBanned } from '../domain/account/account.ts'
+import type { IdentityKind } from '../domain/account/events.ts'
+import { type ClaimFacts, identity } from '../domain/identity/identity.ts'
+import { type Instant, streamOf, type UserId } from '../domain/ids.ts'
+import type { Node } from '../eventstore/node.ts'
+import type { OperationDependencies } from './dependencies.ts'
+import { invalid, type Refusal, refuse } from './errors.ts'
+
+/** The account that the identity stands for; undefined when there is none. */
+export const accountBehind = async (
+  node: Node,
+  kind: IdentityKind,
+  hmac: string,
+): Promise<CreatedAccount | undefined> => {
+  const { claimedBy } = (await node.load(identity, streamOf.identity(hmac))).state
+  const { state } = await node.load(account, streamOf.account(claimedBy ?? (`nobody.${hmac.slice(0, 26)}` as UserId)))
+  return state.status === 'created' && state.identities[kind] === hmac ? state : undefined
+}
+
+/** Who holds the identity, and whether their account lists it; undefined when it is free. */
+export const claimFacts = async (node: Node, kind: IdentityKind, hmac: string): Promise<ClaimFacts | undefined> => {
+  const { claimedBy } = (await node.load(identity, streamOf.identity(hmac))).state
+  if (claimedBy === null) return undefined
+  const { state } = await node.load(account, streamOf.account(claimedBy))
+  return { holder: claimedBy, isListed: state.status === 'created' && state.identities[kind] === hmac }
+}
+
+/** What one who has proven to own the account is told while it is banned. */
+export const bannedRefusal = (found: CreatedAccount, now: Instant): Refusal | undefined => {
+  if (!isBanned(found, now) || found.ban === null) return undefined
+  const { until, reason } = found.ban
+  const detail = until === null ? 'The account is banned.' : `The account is banned until ${until}.`
+  return refuse('account.banned', detail, { until, ...(reason === undefined ? undefined : { reason }) })
+}
+
+export const noSuchAccount = refuse('account.not-found', 'There is no such account.')
+export const wrongPassword = refuse('account.wrong-password', 'The current password is not right.')
+
+/**
+ * Whether one who is signed in is still the owner: the password, where the account has one.
+ * @returns the epoch it was checked against, for the command that follows
+ */
+export const reauthenticated = async (
+  { passwords, rateLimits }: Pick<OperationDependencies, 'passwords' | 'rateLimits'>,
+  { userId, passwordHash, credentialEpoch }: CreatedAccount,
+  password: string | undefined,
+): Promise<{ readonly checkedEpoch?: number } | Refusal> => {
+  const tooFast = rateLimits.take('signIn', 'target', userId)
+  if (tooFast !== undefined) return tooFast
+  if (passwordHash === null) return password === undefined ? {} : wrongPassword
+  if (password === undefined) return invalid([{ path: 'password', message: 'is needed: the account has one' }])
+  return (await passwords.check(passwordHash, password)) ? { checkedEpoch: credentialEpoch } : wrongPassword
+}

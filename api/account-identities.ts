@@ -1,0 +1,97 @@
+// Owns what an account signs in by, after sign-up: binding another phone number, e-mail address or user name (R1, R3).
+// First the claim, which decides between two who want the same; then the account's own event, from which on the new one works
+// and the old one does not. A crash between leaves a claim that nobody lists, and that can be taken over after a while.
+
+import { z } from 'zod'
+import { account, type CreatedAccount } from '../domain/account/account.ts'
+import type { IdentityKind } from '../domain/account/events.ts'
+import { isRejection } from '../domain/decider.ts'
+import { identity } from '../domain/identity/identity.ts'
+import { type Instant, streamOf } from '../domain/ids.ts'
+import { instantPlusSeconds } from '../domain/instants.ts'
+import type { Node } from '../eventstore/node.ts'
+import { claimFacts, noSuchAccount, reauthenticated } from './account-access.ts'
+import { codeDigits, givenPassword } from './accounts.ts'
+import { useCode } from './code-use.ts'
+import { runCommand } from './commands.ts'
+import type { OperationDependencies } from './dependencies.ts'
+import { invalid, isRefusal } from './errors.ts'
+import { example, positionReply, text } from './fields.ts'
+import { email, phone, userName } from './identities.ts'
+import { type Call, type Operation, operation } from './operation.ts'
+
+const schemas = { phone, email, userName } as const
+
+const params = z.strictObject({ kind: z.enum(['phone', 'email', 'userName']) })
+const body = z.strictObject({
+  value: text(1, 254).meta({ description: 'The new phone number, e-mail address or user name.' }),
+  code: codeDigits.optional().meta({ description: 'Sent there with purpose `bind`; a user name needs none.' }),
+  password: givenPassword.optional().meta({ description: 'The current one, if the account has one.' }),
+})
+
+/** Later than anything the account let go of: so that this claim is never taken for the one that is to be freed. */
+const claimTime = (now: Instant, { identitiesChangedAt }: CreatedAccount): Instant => {
+  const after = instantPlusSeconds(identitiesChangedAt, 0.001)
+  return now > after ? now : after
+}
+
+/** Without the caller's key: a repeat must find the claim as it is now, and make it anew where the account does not list it. */
+const claim = async (node: Node, found: CreatedAccount, kind: IdentityKind, hmac: string, at: Instant) => {
+  const command = { type: 'ClaimIdentity', kind, userId: found.userId, at } as const
+  return node.handle(identity, streamOf.identity(hmac), command, { facts: await claimFacts(node, kind, hmac) })
+}
+
+const bind = async (
+  dependencies: OperationDependencies,
+  call: Call<'user'>,
+  args: z.output<typeof params> & z.output<typeof body>,
+) => {
+  const { node, keys } = dependencies
+  const { kind, code } = args
+  const parsed = schemas[kind].safeParse(args.value)
+  if (!parsed.success) return invalid(parsed.error.issues.map(({ message }) => ({ path: 'value', message })))
+  if ((code === undefined) !== (kind === 'userName')) {
+    return invalid([{ path: 'code', message: kind === 'userName' ? 'does not go with a user name' : 'is needed' }])
+  }
+  const stream = streamOf.account(call.caller.userId)
+  const { state } = await node.load(account, stream)
+  if (state.status !== 'created') return noSuchAccount
+  const proof = await reauthenticated(dependencies, state, args.password)
+  if (isRefusal(proof)) return proof
+  const hmac = keys.identityHmac(kind, parsed.data)
+  const wrong = code === undefined ? undefined : await useCode(dependencies, call, { hmac, purpose: 'bind', code })
+  if (wrong !== undefined) return wrong
+  const at = claimTime(node.clock.now(), state)
+  const claimed = await claim(node, state, kind, hmac, at)
+  if (isRejection(claimed)) return claimed
+  const command = { type: 'BindIdentity', identity: { kind, hmac }, value: parsed.data, ...proof, at } as const
+  const bound = await runCommand(node, call, account, stream, command, undefined)
+  return isRejection(bound) ? bound : { position: bound.position }
+}
+
+/** What an account signs in by. */
+export const accountIdentityOperations: readonly Operation[] = [
+  operation({
+    id: 'bindIdentity',
+    method: 'PUT',
+    path: '/v1/users/me/identities/:kind',
+    tag: 'accounts',
+    summary: 'Bind or change my phone number, e-mail address or user name',
+    description:
+      'Signing in works by the new one at once, and no longer by the one it replaces, which is free for others.',
+    callers: ['user'],
+    frame: false,
+    limit: 'signIn',
+    status: 200,
+    params,
+    body,
+    reply: positionReply,
+    rejections: ['account.not-found', 'account.wrong-password', 'code.wrong', 'identity.taken'],
+    example: {
+      params: { kind: 'email' },
+      body: { value: 'ada@example.org', code: '123456', password: 'correct horse battery' },
+      reply: { position: example.position },
+    },
+    run: bind,
+  }),
+]

@@ -1,0 +1,96 @@
+// A claim that its account never came to list is not for ever, and freeing an old one never frees a newer one (R1).
+
+import { describe, expect, it } from 'vitest'
+import { type ClaimFacts, type IdentityCommand, type IdentityEvent, identity } from '../../domain/identity/identity.ts'
+import type { Instant, UserId } from '../../domain/ids.ts'
+import { instantPlusSeconds } from '../../domain/instants.ts'
+import { limits } from '../../domain/limits.ts'
+import { specify } from '../support/specify.ts'
+
+const { given } = specify(identity)
+const at = '2026-11-23T08:00:00.000Z' as Instant
+const ann = 'ann' as UserId
+const bob = 'bob' as UserId
+const past = (seconds: number) => instantPlusSeconds(at, seconds)
+const longAfter = past(limits.identityClaimSeconds)
+
+const claim = (userId: UserId, moment: Instant = at): IdentityCommand => ({
+  type: 'ClaimIdentity',
+  kind: 'email',
+  userId,
+  at: moment,
+})
+const claimed = (userId: UserId, moment: Instant = at): IdentityEvent => ({
+  type: 'IdentityClaimed',
+  data: { kind: 'email', userId, at: moment },
+})
+const released = (userId: UserId, moment: Instant): IdentityEvent => ({
+  type: 'IdentityReleased',
+  data: { kind: 'email', userId, at: moment },
+})
+const release = (userId: UserId, replacedAt: Instant): IdentityCommand => ({
+  type: 'ReleaseIdentity',
+  kind: 'email',
+  userId,
+  replacedAt,
+  at: longAfter,
+})
+const annLists: ClaimFacts = { holder: ann, isListed: true }
+const annDoesNot: ClaimFacts = { holder: ann, isListed: false }
+
+describe('a claim that its account does not list (R1)', () => {
+  it('can be taken over once it is old', () => {
+    const state = given(claimed(ann))
+      .when(claim(bob, longAfter), annDoesNot)
+      .then([released(ann, longAfter), claimed(bob, longAfter)])
+    expect(state).toEqual({ claimedBy: bob, claimedAt: longAfter })
+  })
+
+  it('is left to its maker while it is young', () => {
+    given(claimed(ann))
+      .when(claim(bob, past(limits.identityClaimSeconds - 1)), annDoesNot)
+      .rejects('identity.taken')
+  })
+
+  it('is never taken from one who lists it, however old, nor on a fact about somebody else', () => {
+    given(claimed(ann)).when(claim(bob, longAfter), annLists).rejects('identity.taken')
+    given(claimed(ann)).when(claim(bob, longAfter)).rejects('identity.taken')
+    given(claimed(ann))
+      .when(claim(bob, longAfter), { holder: 'cid' as UserId, isListed: false })
+      .rejects('identity.taken')
+  })
+
+  it('is made anew when its maker comes again, so that nobody takes it over in that moment', () => {
+    const state = given(claimed(ann))
+      .when(claim(ann, longAfter), annDoesNot)
+      .then([claimed(ann, longAfter)])
+    expect(state).toEqual({ claimedBy: ann, claimedAt: longAfter })
+    given(claimed(ann)).when(claim(ann, longAfter), annLists).then([])
+  })
+})
+
+describe('freeing what an account let go of (R1)', () => {
+  it('frees the claim that was there then', () => {
+    given(claimed(ann))
+      .when(release(ann, past(1)))
+      .then([released(ann, longAfter)])
+    given(claimed(ann))
+      .when(release(ann, at))
+      .then([released(ann, longAfter)])
+  })
+
+  it('leaves alone a claim that the same account made later: it took the identity back', () => {
+    given(claimed(ann), claimed(ann, past(2)))
+      .when(release(ann, past(1)))
+      .then([])
+  })
+
+  it('does nothing a second time, or when it is another’s meanwhile', () => {
+    given(claimed(ann), released(ann, past(1)))
+      .when(release(ann, past(1)))
+      .then([])
+    given(claimed(ann), released(ann, past(1)), claimed(bob, past(1)))
+      .when(release(ann, past(1)))
+      .then([])
+  })
+})
