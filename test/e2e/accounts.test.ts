@@ -2,6 +2,7 @@
 // changing and resetting the password.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { initialPrivateProfile } from '../../domain/account/profile.ts'
 import { limits } from '../../domain/limits.ts'
 import { expectOk, signUp, testPassword } from '../support/device.ts'
 import { whenReadable } from '../support/quiet.ts'
@@ -62,6 +63,7 @@ describe('signing up', () => {
       userId: made.body.userId,
       userName: 'ada.lovelace',
       name: 'Ada',
+      ...initialPrivateProfile,
       createdAt: expect.stringMatching(instant),
     })
   })
@@ -92,7 +94,13 @@ describe('signing up', () => {
     const session = await ask('POST', '/v1/sessions', { body: { by: 'code', ...named, code: login, device } })
     expect(session).toMatchObject({ status: 201, body: { userId } })
     const me = await ask('GET', '/v1/users/me', { token: session.body.accessToken })
-    expect(me.body).toEqual({ userId, name: 'Bob', ...shown, createdAt: expect.stringMatching(instant) })
+    expect(me.body).toEqual({
+      userId,
+      name: 'Bob',
+      ...shown,
+      ...initialPrivateProfile,
+      createdAt: expect.stringMatching(instant),
+    })
   })
 
   test('of two at once with one name gives it to exactly one', async () => {
