@@ -136,6 +136,12 @@ const conversationRow = z.object({
   pinnedAt: reply.instant.nullable(),
   reminder,
   doNotDisturb: z.boolean(),
+  announcementAlert: z.boolean().meta({
+    description:
+      'Of a group: its newest pop-up was not seen. A device derives it: `announcementPopup` > `announcementSeen`.',
+  }),
+  announcementPopup: reply.count.meta({ description: 'Number of the newest pop-up announcement; 0: none.' }),
+  announcementSeen: reply.count.meta({ description: 'Announcements up to this number alert me no more.' }),
   active: z.boolean().meta({ description: 'False once the caller is no longer a member.' }),
   lastMessage: messageRow.nullable(),
 })
@@ -150,6 +156,9 @@ const exampleRow = {
   pinnedAt: null,
   reminder: 'all',
   doNotDisturb: false,
+  announcementAlert: false,
+  announcementPopup: 0,
+  announcementSeen: 0,
   active: true,
   lastMessage: exampleMessage,
 }

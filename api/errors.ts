@@ -96,6 +96,7 @@ export const errorTable: { readonly [Code in ErrorCode]: ErrorRow } = {
   'invitation.peer-limit': row(409, 'Too many open invitations of the user'),
   'application.not-pending': row(409, 'The application is not open'),
   'application.limit': row(409, 'Too many open applications of the group'),
+  'announcement.not-found': row(404, 'No such announcement'),
   'application.own-limit': row(409, 'Too many open applications of yours'),
   'user.not-found': row(404, 'No such user'),
   'conversation.not-found': row(404, 'No such conversation'),

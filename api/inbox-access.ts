@@ -32,7 +32,7 @@ const sightIn = async (
   if (parts.kind === 'p2p' && !parts.users.includes(userId)) return undefined
   const head = await node.load(conversation, streamOf.conversation(conversationId))
   const { lastSeq } = head.state
-  if (parts.kind === 'p2p') return lastSeq === 0 ? undefined : { lastSeq, floorSeq: 0 }
+  if (parts.kind === 'p2p') return lastSeq === 0 ? undefined : { lastSeq, floorSeq: 0, announcementSeen: 0 }
   // After the head, so that a membership which ended before the newest message is known to have ended.
   const { state, position } = await node.load(group, streamOf.group(parts.groupId))
   if (state.status === 'none') return undefined

@@ -6,6 +6,7 @@ import { accountOperations } from './accounts.ts'
 import { adminAccountOperations } from './admin-accounts.ts'
 import { adminAuditOperations } from './admin-audit.ts'
 import { adminGroupOperations } from './admin-groups.ts'
+import { announcementOperations } from './announcements.ts'
 import { applicationOperations } from './applications.ts'
 import { blocklistOperations } from './blocklist.ts'
 import { conversationOperations } from './conversations.ts'
@@ -43,6 +44,7 @@ export const operations: readonly Operation[] = [
   ...invitationOperations,
   ...applicationOperations,
   ...joinQuestionOperations,
+  ...announcementOperations,
   ...conversationOperations,
   ...messageOperations,
   ...notificationOperations,

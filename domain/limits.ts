@@ -69,6 +69,9 @@ export const limits = {
   joinAnswerCharactersMax: 64,
   joinScoreMax: 100,
   joinTriesPerHourMax: 5,
+  /** Announcements (R40). */
+  announcementCharactersMax: 1_024,
+  announcementsKeptMax: 50,
   /** A sender's own recall; owner and admins of a group at any time. */
   recallWindowSeconds: 120,
   /** Pinned conversations of one user (R80). */

@@ -62,6 +62,7 @@ export const rejectionCodes = [
   'application.not-pending',
   'application.limit',
   'application.own-limit',
+  'announcement.not-found',
   'user.not-found',
   // conversations and messages
   'conversation.not-found',

@@ -51,9 +51,25 @@ export interface ConversationRow {
   readonly pinnedAt: Instant | null
   readonly reminder: Reminder
   readonly doNotDisturb: boolean
+  /** The newest pop-up of the group is one that the user has not seen (R40): `announcementPopup` > `announcementSeen`. */
+  readonly announcementAlert: boolean
+  /** Number of the newest pop-up that is there; 0: none. The same for all members. */
+  readonly announcementPopup: number
+  /** Announcements up to this number were seen, or there before the user joined. */
+  readonly announcementSeen: number
   /** False once the user is no longer a member of the group: the row and what was seen stay, nothing new comes. */
   readonly active: boolean
 }
+
+/** The fields of a conversation's row that announcements change; the alert follows from the other two. */
+export const announcementFields = (
+  announcementPopup: number,
+  announcementSeen: number,
+): Pick<ConversationRow, 'announcementAlert' | 'announcementPopup' | 'announcementSeen'> => ({
+  announcementAlert: announcementPopup > announcementSeen,
+  announcementPopup,
+  announcementSeen,
+})
 
 /** A conversation's row as JSON text; `lastMessage` is a message's stored wire text, spliced in unparsed. */
 export const conversationRowText = (row: ConversationRow, lastMessageText: string | null): string =>

@@ -61,6 +61,13 @@ const notices: Notices = {
   ApplicationWithdrawn: nothing,
   ApplicationsExpired: nothing,
   JoinQuestionsSet: nothing,
+  AnnouncementPublished: ({ by, announcementId, popup }) => ({
+    event: 'announcementPublished',
+    by,
+    announcementId,
+    popup,
+  }),
+  AnnouncementDeleted: nothing,
 }
 
 const bodyOf = (event: RecordedEvent): NotificationBody | undefined =>

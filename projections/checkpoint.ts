@@ -46,6 +46,7 @@ const allTables: readonly TableName[] = [
   'group',
   'member',
   'group_request',
+  'announcement',
   'notification',
   'read_mark',
 ]

@@ -12,13 +12,15 @@ interface Change {
   countable: number
   lastAt: Instant | null
   recalledSeq: number
+  /** Undefined: as before. */
+  popupNumber: number | undefined
   position: Position
 }
 
 const write = statement(
   'conversation-write',
-  `insert into conversation (conversation_id, kind, last_seq, countable, last_at, recalled_seq, position)
-   select * from unnest(
+  `insert into conversation (conversation_id, kind, last_seq, countable, last_at, recalled_seq, position, popup_number)
+   select *, 0 from unnest(
      $1::text[], $2::text[], $3::integer[], $4::integer[], $5::timestamptz[], $6::integer[], $7::text[])
    on conflict (conversation_id) do update set
      last_seq = greatest(conversation.last_seq, excluded.last_seq),
@@ -28,14 +30,27 @@ const write = statement(
      position = excluded.position`,
 )
 
-const folds = ['MessageSent', 'MessageRecalled', 'GroupCreated'] as const
+const setPopups = statement(
+  'conversation-popups',
+  `update conversation c set popup_number = k.popup_number
+   from unnest($1::text[], $2::integer[]) as k (conversation_id, popup_number)
+   where c.conversation_id = k.conversation_id`,
+)
+
+const folds = [
+  'MessageSent',
+  'MessageRecalled',
+  'GroupCreated',
+  'AnnouncementPublished',
+  'AnnouncementDeleted',
+] as const
 
 const changesIn = (batch: Batch): Map<ConversationId, Change> => {
   const changes = new Map<ConversationId, Change>()
   const changeOf = (conversationId: ConversationId, position: Position): Change => {
     let change = changes.get(conversationId)
     if (change === undefined) {
-      change = { lastSeq: 0, countable: 0, lastAt: null, recalledSeq: 0, position }
+      change = { lastSeq: 0, countable: 0, lastAt: null, recalledSeq: 0, popupNumber: undefined, position }
       changes.set(conversationId, change)
     }
     change.position = position
@@ -50,6 +65,8 @@ const changesIn = (batch: Batch): Map<ConversationId, Change> => {
     } else if (event.type === 'MessageRecalled') {
       const change = changeOf(event.data.conversationId, event.position)
       change.recalledSeq = Math.max(change.recalledSeq, event.data.seq)
+    } else if (event.type !== 'GroupCreated') {
+      changeOf(groupConversationId(event.data.groupId), event.position).popupNumber = event.data.popupNumber
     } else {
       changeOf(groupConversationId(event.data.groupId), event.position)
     }
@@ -76,5 +93,10 @@ export const conversationProjection: Projection = {
       rows.map(row => row.recalledSeq),
       rows.map(row => row.position),
     ])
+    const popups = [...changes].flatMap(([id, { popupNumber }]) =>
+      popupNumber === undefined ? [] : [{ id, popupNumber }],
+    )
+    if (popups.length === 0) return
+    await transaction.query(setPopups, [popups.map(({ id }) => id), popups.map(({ popupNumber }) => popupNumber)])
   },
 }

@@ -20,6 +20,7 @@ import {
   noMessages,
   openedP2p,
   spanOf,
+  withAnnouncementSeen,
   withJoin,
   withLeave,
   withMarks,
@@ -32,6 +33,7 @@ export const markTypes = [
   'ConversationPinned',
   'ConversationUnpinned',
   'ConversationReminderSet',
+  'AnnouncementSeen',
   'ConversationCleared',
   'ConversationDeleted',
 ] as const
@@ -92,6 +94,7 @@ const keysIn = (batch: Batch): Map<ConversationId, Map<UserId, InboxEntry | unde
   for (const event of batch.ofAny(memberTypes)) {
     for (const userId of usersIn(event)) add(userId, groupConversationId(event.data.groupId))
   }
+  for (const { data } of batch.of('AnnouncementPublished')) add(data.by, groupConversationId(data.groupId))
   for (const event of batch.of('MessageSent')) {
     if (!isFirstP2p(event)) continue
     for (const userId of p2pUsers(event.data.conversationId)) add(userId, event.data.conversationId)
@@ -136,12 +139,12 @@ const change = (
 
 const foldMembers = (touched: Touched, event: Recorded<(typeof memberTypes)[number]>): void => {
   const conversationId = groupConversationId(event.data.groupId)
-  const history = event.type === 'MembersAdded' && event.data.history === true
+  const past = event.type === 'MembersAdded' ? event.data : undefined
   for (const userId of usersIn(event)) {
     const row = change(touched, conversationId, userId, event.position, (entry, head, position) =>
       event.type === 'MembersRemoved'
         ? entry && withLeave(entry, head, position)
-        : withJoin(entry, userId, conversationId, head, position, history),
+        : withJoin(entry, userId, conversationId, head, position, past),
     )
     if (row?.position === event.position)
       touched.spans.set(`${userId}\n${conversationId}\n${row.from_seq}`, spanOf(row))
@@ -195,6 +198,7 @@ export const foldEvents = (touched: Touched, batch: Batch): void => {
       case 'ConversationPinned':
       case 'ConversationUnpinned':
       case 'ConversationReminderSet':
+      case 'AnnouncementSeen':
       case 'ConversationCleared':
       case 'ConversationDeleted': {
         const { userId, conversationId, marks } = event.data
@@ -211,6 +215,19 @@ export const foldEvents = (touched: Touched, batch: Batch): void => {
       case 'MembersRemoved':
         foldMembers(touched, event)
         break
+      case 'AnnouncementPublished': {
+        const { groupId, by, popup, number } = event.data
+        if (!popup) break
+        // Whoever published it has seen it.
+        change(
+          touched,
+          groupConversationId(groupId),
+          by,
+          event.position,
+          (entry, _head, position) => entry && withAnnouncementSeen(entry, number, position),
+        )
+        break
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 // Owns how one user's side of a conversation changes, event by event: the arithmetic of unread, and spans of membership.
 // Pure of the database: rows come in, rows go out. What needs a look at messages is left for a recount, not guessed.
 
+import type { MembersAdded } from '../domain/group/events.ts'
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
 import { conversationParts } from '../domain/ids.ts'
 import { type InboxMarks, noMarks } from '../domain/inbox/inbox.ts'
@@ -49,6 +50,7 @@ const newRow = (userId: UserId, conversationId: ConversationId, position: Positi
     pinned_at: null,
     reminder: noMarks.reminder,
     do_not_disturb: noMarks.doNotDisturb,
+    announcement_seen: noMarks.announcementSeen,
     from_seq: 1,
     to_seq: null,
     to_countable: null,
@@ -86,11 +88,18 @@ export const withMarks = (entry: InboxEntry, marks: InboxMarks, head: Head, posi
     pinned_at: marks.pinnedAt,
     reminder: marks.reminder,
     do_not_disturb: marks.doNotDisturb,
+    announcement_seen: Math.max(row.announcement_seen, marks.announcementSeen),
     position,
   }
   const readSeq = Math.min(marks.readSeq, visible)
   return withBase({ row: changed, countedSeq: entry.countedSeq }, Math.max(readSeq, clearedSeq), head)
 }
+
+/** The user knows of announcements up to this number. */
+export const withAnnouncementSeen = (entry: InboxEntry, number: number, position: Position): InboxEntry => ({
+  row: { ...entry.row, announcement_seen: Math.max(entry.row.announcement_seen, number), position },
+  countedSeq: entry.countedSeq,
+})
 
 /**
  * The user joined, or joined again: a new span opens above the head. Nobody joins who is in.
@@ -103,12 +112,13 @@ export const withJoin = (
   conversationId: ConversationId,
   head: Head,
   position: Position,
-  history = false,
+  { history, announced = 0 }: Pick<MembersAdded['data'], 'history' | 'announced'> = {},
 ): InboxEntry => {
   const before = entry?.row ?? newRow(userId, conversationId, position)
   if (entry !== undefined && before.to_seq === null) return entry
   const row: InboxTable = {
     ...before,
+    announcement_seen: Math.max(before.announcement_seen, announced),
     deleted_seq: history ? Math.max(before.deleted_seq, head.lastSeq) : before.deleted_seq,
     earlier_to_seq: entry === undefined || history ? 0 : visibleSeqOf(before, head),
     from_seq: history ? 1 : head.lastSeq + 1,

@@ -32,6 +32,7 @@ const table = tableOf('inbox', ['user_id', 'conversation_id'], {
   pinned_at: 'timestamptz',
   reminder: 'text',
   do_not_disturb: 'boolean',
+  announcement_seen: 'integer',
   from_seq: 'integer',
   to_seq: 'integer',
   to_countable: 'integer',
@@ -97,7 +98,7 @@ export const inboxProjection: Projection = {
   name: 'inbox',
   tables: ['inbox', 'member_span'],
   reads: ['conversation', 'message'],
-  folds: [...markTypes, ...memberTypes, 'MessageSent'],
+  folds: [...markTypes, ...memberTypes, 'AnnouncementPublished', 'MessageSent'],
   apply: async (transaction, batch) => {
     const touched = await loadTouched(transaction, batch)
     foldEvents(touched, batch)
@@ -251,7 +252,7 @@ export const unreadOf = async (database: Queryable, userId: UserId): Promise<Unr
 
 const sight = statement(
   'conversation-sight',
-  'select from_seq, to_seq, earlier_to_seq, base_seq from inbox where user_id = $1 and conversation_id = $2',
+  'select from_seq, to_seq, earlier_to_seq, base_seq, announcement_seen from inbox where user_id = $1 and conversation_id = $2',
 )
 
 /** How far a user can see a conversation. */
@@ -260,6 +261,8 @@ export interface Sight {
   readonly lastSeq: number
   /** What lies at or below it is not unread, whatever is marked: it was read, or there before the user joined. */
   readonly floorSeq: number
+  /** Announcements up to this number are no alert, whatever is marked. */
+  readonly announcementSeen: number
 }
 
 /**
@@ -273,7 +276,13 @@ export const sightOf = async (
   headSeq: number,
 ): Promise<Sight | undefined> => {
   const [row] = await database.query<InboxTable>(sight, [userId, conversationId])
-  return row && { lastSeq: visibleSeqOf(row, { ...noMessages, lastSeq: headSeq }), floorSeq: row.base_seq }
+  return (
+    row && {
+      lastSeq: visibleSeqOf(row, { ...noMessages, lastSeq: headSeq }),
+      floorSeq: row.base_seq,
+      announcementSeen: row.announcement_seen,
+    }
+  )
 }
 
 const pinned = statement(

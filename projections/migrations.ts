@@ -37,7 +37,7 @@ const accounts = [
 const conversations = [
   `create table conversation (
      conversation_id ${id} primary key, kind text not null, last_seq integer not null, countable integer not null,
-     last_at timestamptz, recalled_seq integer not null, ${position}) ${oftenChanged}`,
+     last_at timestamptz, popup_number integer not null, recalled_seq integer not null, ${position}) ${oftenChanged}`,
   `create table message (
      conversation_id ${id}, seq integer, from_id ${id} not null, client_message_id ${id} not null, type text not null,
      countable integer not null, counts boolean not null, recalled boolean not null, at timestamptz not null,
@@ -49,7 +49,7 @@ const conversations = [
   `create table inbox (
      user_id ${id}, conversation_id ${id}, kind text not null, peer_id ${id}, group_id ${id},
      cleared_seq integer not null, deleted_seq integer not null, pinned_at timestamptz,
-     reminder text not null, do_not_disturb boolean not null,
+     reminder text not null, do_not_disturb boolean not null, announcement_seen integer not null,
      from_seq integer not null, to_seq integer, to_countable integer, earlier_to_seq integer not null, seen_at timestamptz,
      base_seq integer not null, base_countable integer not null, own_after_base integer not null, ${position},
      primary key (user_id, conversation_id)) ${oftenChanged}`,
@@ -84,6 +84,12 @@ const groups = [
   'create index group_request_by_group on group_request (group_id, kind, position) where removed_at is null',
   'create index group_request_by_expiry on group_request (expires_at) where removed_at is null',
   'create index group_request_by_removed on group_request (removed_at) where removed_at is not null',
+  `create table announcement (
+     group_id ${id}, announcement_id ${id}, number integer not null, text text not null, popup boolean not null,
+     by_id ${id} not null, at timestamptz not null, removed_at timestamptz, ${position},
+     primary key (group_id, announcement_id))`,
+  'create index announcement_by_number on announcement (group_id, number) where removed_at is null',
+  'create index announcement_by_removed on announcement (removed_at) where removed_at is not null',
 ]
 
 const friends = [

@@ -14,6 +14,7 @@ export type ProjectionName =
   | 'group'
   | 'member'
   | 'group-request'
+  | 'announcement'
   | 'notification'
   | 'message'
   | 'inbox'

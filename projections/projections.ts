@@ -3,6 +3,7 @@
 
 import type { RecordedEvent } from '../eventstore/port.ts'
 import { accountProjection } from './account.ts'
+import { announcementProjection } from './announcement.ts'
 import { batchOf } from './batch.ts'
 import { blocklistProjection } from './blocklist.ts'
 import { conversationProjection } from './conversation.ts'
@@ -26,6 +27,7 @@ export const projections: readonly Projection[] = [
   groupProjection,
   memberProjection,
   groupRequestProjection,
+  announcementProjection,
   notificationProjection,
   messageProjection,
   inboxProjection,

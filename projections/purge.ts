@@ -27,6 +27,7 @@ const purgedTables: Readonly<Partial<Record<TableName, Purged>>> = {
   friend: { key: ['user_id', 'friend_id'], since: 'removed_at' },
   friend_request: { key: ['user_id', 'peer_id'], since: 'ended_at' },
   member: { key: ['group_id', 'user_id'], since: 'removed_at' },
+  announcement: { key: ['group_id', 'announcement_id'], since: 'removed_at' },
   group_request: { key: ['group_id', 'user_id', 'kind'], since: 'removed_at' },
   notification: { key: ['user_id', 'notification_id'], since: 'ended_at' },
 }

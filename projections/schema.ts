@@ -124,6 +124,8 @@ export interface ConversationTable {
   /** Countable number of the last message. */
   countable: number
   last_at: Instant | null
+  /** Number of the newest pop-up among the announcements of a group; 0: none. */
+  popup_number: number
   /** Highest seq of a recalled message, 0 for none: nothing recalled needs to be looked for above it. */
   recalled_seq: number
   position: Position
@@ -161,6 +163,8 @@ export interface InboxTable {
   pinned_at: Instant | null
   reminder: Reminder
   do_not_disturb: boolean
+  /** Announcements up to this number are no alert for the user. */
+  announcement_seen: number
   /** First seq of the newest span of membership; 1 in P2P. */
   from_seq: number
   /** Last seq of the newest span; null while it is open. */
@@ -251,6 +255,18 @@ export interface GroupRequestTable {
   position: Position
 }
 
+export interface AnnouncementTable {
+  group_id: GroupId
+  announcement_id: string
+  number: number
+  text: string
+  popup: boolean
+  by_id: UserId
+  at: Instant
+  removed_at: Instant | null
+  position: Position
+}
+
 export interface NotificationTable {
   user_id: UserId
   notification_id: string
@@ -289,6 +305,7 @@ export interface Schema {
   group: GroupTable
   member: MemberTable
   group_request: GroupRequestTable
+  announcement: AnnouncementTable
   notification: NotificationTable
   read_mark: ReadMarkTable
 }

@@ -156,13 +156,13 @@ const syncStatement = (name: string, since: boolean): Statement => {
        array(select k.id from known k where k.is_here order by k.is_friend desc, k.seen_at desc nulls last, k.id
          limit ${syncPeersMax}) as peer_ids,
        ${jsonOf(
-         `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, reminder, do_not_disturb, is_active, visible_seq, visible_at,
+         `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, reminder, do_not_disturb, announcement_seen, popup_number, is_active, visible_seq, visible_at,
             unread from listed order by visible_at desc, conversation_id`,
        )} as conversations,
        (select string_agg(coalesce(last_message, 'null'), e'\\n' order by visible_at desc, conversation_id) from listed)
          as last_messages,
        ${jsonOf(
-         `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, reminder, do_not_disturb, is_active, visible_seq, visible_at,
+         `select conversation_id, kind, read_seq, cleared_seq, deleted_seq, pinned_at, reminder, do_not_disturb, announcement_seen, popup_number, is_active, visible_seq, visible_at,
             unread from views where visible_seq <= deleted_seq order by conversation_id`,
        )} as hidden,
        ${jsonOf(

@@ -3,7 +3,7 @@
 
 import type { ConversationId, Instant } from '../domain/ids.ts'
 import type { Reminder } from '../domain/inbox/events.ts'
-import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
+import { announcementFields, type ConversationRow, conversationRowText } from '../domain/rows.ts'
 import type { ConversationKind } from './schema.ts'
 import { lookUp } from './table.ts'
 
@@ -31,7 +31,7 @@ export const viewFrom = `inbox i ${lookUp('conversation', 'c', 'conversation_id 
 
 /** Columns of `viewFrom` that make a conversation's row. */
 export const viewColumns = `i.conversation_id, i.kind, i.base_seq as read_seq, i.cleared_seq, i.deleted_seq, i.pinned_at, i.reminder,
-  i.do_not_disturb,
+  i.do_not_disturb, i.announcement_seen, case when ${isActive} then c.popup_number else 0 end as popup_number,
   ${isActive} as is_active, ${visibleSeq} as visible_seq, ${visibleAt} as visible_at, ${unread} as unread`
 
 /**
@@ -59,6 +59,9 @@ export interface ConversationView {
   readonly pinned_at: Instant | null
   readonly reminder: Reminder
   readonly do_not_disturb: boolean
+  readonly announcement_seen: number
+  /** 0 for one who is out: what is new there is nothing to them. */
+  readonly popup_number: number
   readonly is_active: boolean
   readonly visible_seq: number
   readonly visible_at: Instant | null
@@ -75,6 +78,7 @@ export const conversationRowFrom = (view: ConversationView): ConversationRow => 
   pinnedAt: view.pinned_at,
   reminder: view.reminder,
   doNotDisturb: view.do_not_disturb,
+  ...announcementFields(view.popup_number, view.announcement_seen),
   active: view.is_active,
 })
 

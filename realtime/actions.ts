@@ -5,19 +5,26 @@ import type { EventOf, EventType } from '../domain/events.ts'
 import type { Group } from '../domain/group/group.ts'
 import type { ConversationId, GroupId, Position, SessionId, UserId } from '../domain/ids.ts'
 import type { InboxMarks } from '../domain/inbox/events.ts'
-import type { ConversationRow } from '../domain/rows.ts'
+import { announcementFields, type ConversationRow } from '../domain/rows.ts'
 import type { OpenSession } from '../domain/session/session.ts'
 import type { CursorPrefix, Topic } from './protocol.ts'
 
 export type HiddenMarks = Partial<
-  Pick<ConversationRow, 'readSeq' | 'clearedSeq' | 'pinnedAt' | 'reminder' | 'doNotDisturb'>
+  Pick<ConversationRow, 'readSeq' | 'clearedSeq' | 'pinnedAt' | 'reminder' | 'doNotDisturb' | 'announcementSeen'>
 >
 
 /** The row of a hidden conversation after the user set something; what is read is never unread again. */
-export const hiddenWith = (row: ConversationRow, set: HiddenMarks): ConversationRow => ({
+const hiddenWith = (row: ConversationRow, set: HiddenMarks): ConversationRow => ({
   ...row,
   ...set,
   readSeq: Math.max(row.readSeq, set.readSeq ?? 0),
+  ...announcementFields(row.announcementPopup, Math.max(row.announcementSeen, set.announcementSeen ?? 0)),
+})
+
+/** The same after an announcement was published or deleted. */
+export const hiddenWithPopup = (row: ConversationRow, popupNumber: number): ConversationRow => ({
+  ...row,
+  ...announcementFields(popupNumber, row.announcementSeen),
 })
 
 export type Action =
@@ -55,8 +62,25 @@ export type Action =
       readonly conversationId: ConversationId
       readonly set: HiddenMarks
     }
+  /** The newest pop-up of a group's announcements, for its hidden conversation to come back with, of all who are in it. */
+  | {
+      readonly do: 'popup'
+      readonly topic: Topic
+      readonly conversationId: ConversationId
+      readonly popupNumber: number
+    }
   /** Cuts the sockets of a session that is over. */
   | { readonly do: 'cut'; readonly userId: UserId; readonly sessionId: SessionId }
+
+/** A hidden conversation's row after one of these; undefined when the conversation is not hidden. */
+export const hiddenAfter = (
+  action: Extract<Action, { do: 'hide' | 'marks' }>,
+  hidden: ReadonlyMap<string, ConversationRow> | undefined,
+): ConversationRow | undefined => {
+  if (action.do === 'hide') return action.row
+  const held = hidden?.get(action.conversationId)
+  return held && hiddenWith(held, action.set)
+}
 
 /** The newest message of a conversation before an event, in log order. */
 export interface ConversationHead {

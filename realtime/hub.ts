@@ -6,7 +6,7 @@ import type { ConversationId, Position, SessionId, UserId } from '../domain/ids.
 import { type ConversationRow, conversationRowText } from '../domain/rows.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { RecordedEvent } from '../eventstore/port.ts'
-import { type Action, hiddenWith, type RouteFacts } from './actions.ts'
+import { type Action, hiddenAfter, hiddenWithPopup, type RouteFacts } from './actions.ts'
 import { noFacts, readFacts } from './facts.ts'
 import {
   type CursorPrefix,
@@ -240,17 +240,19 @@ export const createHub = (dependencies: HubDependencies): Hub => {
         }
         return
       }
-      case 'hide': {
-        const user = users.get(action.userId)
-        if (user !== undefined) hide(user, action.row)
-        return
-      }
+      case 'hide':
       case 'marks': {
         const user = users.get(action.userId)
-        const row = user?.hidden.get(action.conversationId)
-        if (user !== undefined && row !== undefined) hide(user, hiddenWith(row, action.set))
+        const row = hiddenAfter(action, user?.hidden)
+        if (user !== undefined && row !== undefined) hide(user, row)
         return
       }
+      case 'popup':
+        for (const user of hiddenBy.get(action.conversationId) ?? []) {
+          const row = user.topics.has(action.topic) ? user.hidden.get(action.conversationId) : undefined
+          if (row !== undefined) hide(user, hiddenWithPopup(row, action.popupNumber))
+        }
+        return
       case 'cut': {
         for (const socket of [...(users.get(action.userId)?.sockets ?? [])]) {
           if (socket.sessionId === action.sessionId) socket.end('ended')

@@ -49,6 +49,7 @@ const topicsOfAction = (action: Action): readonly Topic[] => {
     case 'message':
       return action.topics
     case 'recall':
+    case 'popup':
       return [action.topic]
     default:
       return [userTopic(action.userId)]

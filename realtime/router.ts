@@ -5,6 +5,7 @@ import type { DomainEvent } from '../domain/decider.ts'
 import { type EventType, isEventType } from '../domain/events.ts'
 import type { Action, Need, Route, Routed, RouteFacts, Routes } from './actions.ts'
 import { accountRoutes } from './routes/account.ts'
+import { announcementRoutes } from './routes/announcement.ts'
 import { nothing } from './routes/frames.ts'
 import { friendshipRoutes } from './routes/friendship.ts'
 import { groupRoutes } from './routes/group.ts'
@@ -21,6 +22,7 @@ const routes: Routes = {
   ...groupRoutes,
   ...memberRoutes,
   ...groupRequestRoutes,
+  ...announcementRoutes,
   ...messageRoutes,
   ...inboxRoutes,
   ...notificationRoutes,

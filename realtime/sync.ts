@@ -3,7 +3,7 @@
 
 import type { GroupId, Position, UserId } from '../domain/ids.ts'
 import type { Collection, ConversationRow, OpenCollection } from '../domain/rows.ts'
-import { type Action, hiddenWith } from './actions.ts'
+import { type Action, hiddenAfter, hiddenWithPopup } from './actions.ts'
 import { type FollowedUser, type Hub, initialTopics, revealFrame, topicsBefore } from './hub.ts'
 import { type CursorPrefix, groupTopic, parseCursor, pieceBytesMax, type Topic } from './protocol.ts'
 import type { RingEntry } from './ring.ts'
@@ -256,12 +256,14 @@ const walk = (
         break
       }
       case 'hide':
-        if (action.userId === userId) hidden.set(action.row.conversationId, action.row)
-        break
       case 'marks': {
-        const row = hidden.get(action.conversationId)
-        if (action.userId === userId && row !== undefined)
-          hidden.set(action.conversationId, hiddenWith(row, action.set))
+        const row = action.userId === userId ? hiddenAfter(action, hidden) : undefined
+        if (row !== undefined) hidden.set(row.conversationId, row)
+        break
+      }
+      case 'popup': {
+        const row = topics.has(action.topic) ? hidden.get(action.conversationId) : undefined
+        if (row !== undefined) hidden.set(action.conversationId, hiddenWithPopup(row, action.popupNumber))
         break
       }
       case 'cut':

@@ -8,6 +8,7 @@ import type { ConversationId, Instant, UserId } from '../ids.ts'
 export type NotificationKind =
   | 'memberInvited'
   | 'memberJoined'
+  | 'announcementPublished'
   | 'memberRemoved'
   | 'memberLeft'
   | 'groupDissolved'
@@ -28,6 +29,9 @@ export type NotificationBody = {
   readonly changed?: NotificationChanges
   /** How a member joined. */
   readonly via?: JoinedVia
+  /** What was published; its text is in the list of announcements, and goes with it. */
+  readonly announcementId?: string
+  readonly popup?: boolean
 }
 
 /** Attributes of the group; of a mute, its end. */

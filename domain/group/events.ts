@@ -1,6 +1,7 @@
 // Owns what can have happened to a group (R14–R25). `by` is who did it; `memberCount` is the count after the event.
 
 import type { GroupId, Instant, UserId } from '../ids.ts'
+import type { AnnouncementEvent } from './announcements.ts'
 import type { GroupAttributes, MuteAll } from './attributes.ts'
 import type { JoinQuestionsSet } from './questions.ts'
 import type { GroupRequestEvent } from './request-events.ts'
@@ -39,6 +40,8 @@ export type MembersAdded = {
     readonly history?: true
     readonly memberCount: number
     readonly via?: JoinedVia
+    /** How many announcements there were: none of them is theirs to be alerted to (R40). */
+    readonly announced?: number
     readonly by: UserId
     readonly at: Instant
   }
@@ -134,3 +137,4 @@ export type GroupEvent =
   | GroupDissolved
   | GroupRequestEvent
   | JoinQuestionsSet
+  | AnnouncementEvent

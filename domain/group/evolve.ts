@@ -2,6 +2,7 @@
 
 import type { UserId } from '../ids.ts'
 import type { GroupRole } from '../rows.ts'
+import { withAnnouncement } from './announcements.ts'
 import { attributesIn, earlierAttributes } from './attributes.ts'
 import { type GroupCreated, type GroupEvent, inviterOf, type MemberMuted, type MembersAdded } from './events.ts'
 import { withRequests } from './requests.ts'
@@ -23,6 +24,8 @@ const created = (data: GroupCreated['data']): ExistingGroup => {
     invitations: new Map(),
     applications: new Map(),
     joinQuestions: null,
+    announced: 0,
+    announcements: [],
     createdAt: data.at,
     dissolvedAt: null,
   }
@@ -104,6 +107,9 @@ export const evolveGroup = (state: Group, event: GroupEvent): Group => {
       const { questions, minimumScore } = event.data
       return { ...state, joinQuestions: questions.length === 0 ? null : { questions, minimumScore } }
     }
+    case 'AnnouncementPublished':
+    case 'AnnouncementDeleted':
+      return { ...state, ...withAnnouncement(state, event) }
     default:
       return withRequests(state, event)
   }

@@ -5,6 +5,12 @@
 
 import { type Decider, isRejection, noRuleFor } from '../decider.ts'
 import {
+  type DeleteAnnouncement,
+  deleteAnnouncement,
+  type PublishAnnouncement,
+  publishAnnouncement,
+} from './announcements.ts'
+import {
   type ApproveApplication,
   applyToGroup,
   decideApplication,
@@ -70,6 +76,8 @@ export type GroupCommand =
   | ApproveApplication
   | RejectApplication
   | SetJoinQuestions
+  | PublishAnnouncement
+  | DeleteAnnouncement
   | ExpireRequests
 
 /** Every other command than CreateGroup decides on the group alone. */
@@ -117,6 +125,10 @@ const decideAsMember = (command: Exclude<GroupCommand, OutsideCommand>, state: G
       return decideApplication(command, standing)
     case 'SetJoinQuestions':
       return setJoinQuestions(command, standing)
+    case 'PublishAnnouncement':
+      return publishAnnouncement(command, standing)
+    case 'DeleteAnnouncement':
+      return deleteAnnouncement(command, standing)
     default:
       return noRuleFor(command)
   }
@@ -142,7 +154,7 @@ const decide = (command: GroupCommand, state: Group, facts: GroupFacts): GroupDe
 /** The rules of `group-<groupId>` (R14–R25). Facts are needed for CreateGroup only. */
 export const group: Decider<Group, GroupCommand, GroupEvent, GroupRejection, GroupFacts> = {
   category: 'group',
-  load: { by: 'snapshot', version: 4, everyEvents: 200, encode: encodeGroup, decode: decodeGroup },
+  load: { by: 'snapshot', version: 5, everyEvents: 200, encode: encodeGroup, decode: decodeGroup },
   initial: { status: 'none' },
   weight: state => (state.status === 'none' ? 1 : 1 + state.members.size / 16),
   evolve: evolveGroup,

@@ -53,6 +53,7 @@ export const added = (
       groupId: group.groupId,
       userIds,
       ...(via === undefined ? undefined : { via }),
+      ...(group.announced === 0 ? undefined : { announced: group.announced }),
       ...(mutes.length === 0 ? undefined : { mutes }),
       ...(group.historyBeforeJoin ? { history: true as const } : undefined),
       memberCount: group.members.size + userIds.length,

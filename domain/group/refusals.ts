@@ -37,6 +37,7 @@ export type GroupRejection =
   | 'invitation.limit'
   | 'application.not-pending'
   | 'application.limit'
+  | 'announcement.not-found'
 
 export type GroupDecision = Decision<GroupEvent, GroupRejection>
 

@@ -3,6 +3,7 @@
 
 import type { GroupId, Instant, UserId } from '../ids.ts'
 import type { GroupRole } from '../rows.ts'
+import type { Announcements } from './announcements.ts'
 import type { GroupAttributes } from './attributes.ts'
 import type { MutedUntil } from './events.ts'
 import type { JoinQuestions } from './questions.ts'
@@ -27,7 +28,7 @@ export interface PendingApplication {
   readonly expiresAt: Instant
 }
 
-export interface ExistingGroup extends GroupAttributes {
+export interface ExistingGroup extends GroupAttributes, Announcements {
   readonly status: 'open' | 'dissolved'
   readonly groupId: GroupId
   readonly ownerId: UserId

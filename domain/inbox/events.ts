@@ -15,13 +15,15 @@ export type InboxMarks = {
   readonly reminder: Reminder
   /** The user wants to be told of nothing (R84). */
   readonly doNotDisturb: boolean
+  /** Announcements up to this number were seen (R40). */
+  readonly announcementSeen: number
 }
 
 /** `admins`: only of those of the owner and admins. */
 export type Reminder = 'all' | 'admins' | 'none'
 
 /** Marks as events have them: those recorded before a mark existed lack it. */
-export type RecordedMarks = Omit<InboxMarks, 'reminder' | 'doNotDisturb'> & Partial<InboxMarks>
+export type RecordedMarks = Omit<InboxMarks, 'reminder' | 'doNotDisturb' | 'announcementSeen'> & Partial<InboxMarks>
 
 type InboxData = {
   readonly userId: UserId
@@ -34,6 +36,7 @@ export type ConversationRead = { readonly type: 'ConversationRead'; readonly dat
 export type ConversationPinned = { readonly type: 'ConversationPinned'; readonly data: InboxData }
 export type ConversationReminderSet = { readonly type: 'ConversationReminderSet'; readonly data: InboxData }
 export type ConversationUnpinned = { readonly type: 'ConversationUnpinned'; readonly data: InboxData }
+export type AnnouncementSeen = { readonly type: 'AnnouncementSeen'; readonly data: InboxData }
 /** All messages up to marks.clearedSeq are gone for this user. */
 export type ConversationCleared = { readonly type: 'ConversationCleared'; readonly data: InboxData }
 /** Also unpins and reads; with `messages` it clears too (clearedSeq moved). */
@@ -44,5 +47,6 @@ export type InboxEvent =
   | ConversationPinned
   | ConversationUnpinned
   | ConversationReminderSet
+  | AnnouncementSeen
   | ConversationCleared
   | ConversationDeleted

@@ -1,4 +1,4 @@
-// Owns the rules of what one user does to one conversation for themselves: read, pin, remind, clear, delete (R30, R72, R73, R80–R84).
+// Owns the rules of what one user does to one conversation for themselves: read, pin, remind, see, clear, delete (R30, R40, R72, R73, R80–R84).
 // Never touches what others see; that the user may see the conversation at all is asked before.
 // Stale facts can do this at worst: two pins at once overshoot the limit by one; a message that came within the follow lag
 // stays unread, uncleared or undeleted. A conversation without messages (lastSeq 0) has nothing to read, clear or delete,
@@ -40,13 +40,21 @@ export interface DeleteConversation extends InboxCommandBase {
   readonly messages: boolean
 }
 
-export type InboxCommand = MarkRead | SetConversation | ClearConversation | DeleteConversation
+/** The pop-ups of a group up to this one alert the user no more (R40). */
+export interface SeeAnnouncement extends InboxCommandBase {
+  readonly type: 'SeeAnnouncement'
+  readonly number: number
+}
+
+export type InboxCommand = MarkRead | SeeAnnouncement | SetConversation | ClearConversation | DeleteConversation
 
 export interface InboxFacts {
   /** The newest seq of the conversation that this user may see; 0 when there is none. */
   readonly lastSeq: number
   /** What lies at or below it is not unread whatever is marked: it was there before the user joined. 0: nothing. */
   readonly floorSeq: number
+  /** Announcements up to this number are no alert whatever is marked: seen, or there before the user joined. */
+  readonly announcementSeen: number
   /** How many conversations this user has pinned. */
   readonly pinnedCount: number
 }
@@ -61,6 +69,7 @@ export const noMarks: InboxMarks = {
   pinnedAt: null,
   reminder: 'all',
   doNotDisturb: false,
+  announcementSeen: 0,
 }
 
 /** All marks of an event. */
@@ -72,6 +81,7 @@ const evolve = (state: InboxMarks, event: InboxEvent): InboxMarks => {
     case 'ConversationPinned':
     case 'ConversationUnpinned':
     case 'ConversationReminderSet':
+    case 'AnnouncementSeen':
     case 'ConversationCleared':
     case 'ConversationDeleted':
       return marksIn(event.data.marks)
@@ -94,6 +104,7 @@ const moved = (
     pinnedAt: changes.pinnedAt === undefined ? state.pinnedAt : changes.pinnedAt,
     reminder: changes.reminder ?? state.reminder,
     doNotDisturb: changes.doNotDisturb ?? state.doNotDisturb,
+    announcementSeen: Math.max(state.announcementSeen, changes.announcementSeen ?? 0),
   }
   const unchanged = (Object.keys(marks) as (keyof InboxMarks)[]).every(mark => marks[mark] === state[mark])
   return unchanged ? [] : [{ type, data: { userId, conversationId, marks, at } }]
@@ -152,8 +163,17 @@ const deleteConversation = (
   // Without a message nothing is marked; with one, never below what was not unread anyway.
   const readSeq = lastSeq === 0 ? 0 : Math.max(lastSeq, facts.floorSeq)
   const gone = { readSeq, deletedSeq: lastSeq, pinnedAt: null }
-  return moved('ConversationDeleted', command, state, command.messages ? { ...gone, clearedSeq: lastSeq } : gone)
+  const changes = command.messages ? { ...gone, clearedSeq: lastSeq } : gone
+  const deleted = moved('ConversationDeleted', command, state, changes)
+  // Whoever brings the conversation back from this event must know what alerts the user no more.
+  const { announcementSeen } = facts
+  return deleted.length === 0 ? [] : moved('ConversationDeleted', command, state, { ...changes, announcementSeen })
 }
+
+const see = (command: SeeAnnouncement, state: InboxMarks, facts: InboxFacts): readonly InboxEvent[] =>
+  command.number <= facts.announcementSeen
+    ? []
+    : moved('AnnouncementSeen', command, state, { announcementSeen: command.number })
 
 /** The rules of `inbox-<userId>~<conversationId>` (R30, R72, R73, R80–R84). */
 export const inbox: Decider<InboxMarks, InboxCommand, InboxEvent, InboxRejection, InboxFacts> = {
@@ -167,6 +187,8 @@ export const inbox: Decider<InboxMarks, InboxCommand, InboxEvent, InboxRejection
         return markRead(command, state, facts)
       case 'SetConversation':
         return setConversation(command, state, facts)
+      case 'SeeAnnouncement':
+        return see(command, state, facts)
       case 'ClearConversation':
         return clear(command, state, facts)
       case 'DeleteConversation':

@@ -3,7 +3,7 @@
 
 import type { ConversationId } from '../../domain/ids.ts'
 import { noMarks } from '../../domain/inbox/inbox.ts'
-import type { ConversationRow } from '../../domain/rows.ts'
+import { announcementFields, type ConversationRow } from '../../domain/rows.ts'
 import type { Action } from '../actions.ts'
 import { putFrame, type Topic } from '../protocol.ts'
 
@@ -29,5 +29,6 @@ export const newConversationRow = (
   pinnedAt: null,
   reminder: noMarks.reminder,
   doNotDisturb: noMarks.doNotDisturb,
+  ...announcementFields(0, noMarks.announcementSeen),
   active: true,
 })

@@ -1,12 +1,14 @@
 // Owns who hears of what happens to a group: its members on the group's topic, what differs between them each on their own.
 // Topics change in log order, before the next event is published: one who is out gets nothing later (R15).
 
+import { popupNumberOf } from '../../domain/group/announcements.ts'
+import type { MembersAdded } from '../../domain/group/events.ts'
 import { type GroupRow, groupRowOf } from '../../domain/group/row.ts'
 import type { Group } from '../../domain/group/state.ts'
 import { type GroupId, groupConversationId, type UserId } from '../../domain/ids.ts'
 import { noProfile } from '../../domain/member/member.ts'
 import { type MemberRow, memberRow } from '../../domain/member/row.ts'
-import { memberRowId } from '../../domain/rows.ts'
+import { announcementFields, memberRowId } from '../../domain/rows.ts'
 import type { Action, Need, RouteFacts, Routes } from '../actions.ts'
 import { groupTopic, membersTopic, patchFrame, removeFrame, type Topic, userTopic } from '../protocol.ts'
 import { newConversationRow, publish, put } from './frames.ts'
@@ -36,12 +38,16 @@ const welcomes = (
   userIds: readonly UserId[],
   facts: RouteFacts,
   cursor: string,
-  history = false,
+  { history, announced = 0 }: Pick<MembersAdded['data'], 'history' | 'announced'> = {},
 ): readonly Action[] => {
   const group = facts.group(groupId)
   const conversationId = groupConversationId(groupId)
   const { seq } = facts.head(conversationId)
-  const set = JSON.stringify({ active: true, readSeq: seq, unread: 0 })
+  const popups = {
+    announcementPopup: group.status === 'none' ? 0 : popupNumberOf(group.announcements),
+    announcementSeen: announced,
+  }
+  const set = JSON.stringify({ active: true, readSeq: seq, unread: 0, ...popups })
   const back = history
     ? removeFrame(cursor, 'conversations', conversationId)
     : patchFrame(cursor, 'conversations', conversationId, set)
@@ -56,7 +62,14 @@ const welcomes = (
       {
         do: 'hide',
         userId,
-        row: { ...newConversationRow(conversationId, 'group', seq), clearedSeq, pinnedAt, reminder, doNotDisturb },
+        row: {
+          ...newConversationRow(conversationId, 'group', seq),
+          clearedSeq,
+          pinnedAt,
+          reminder,
+          doNotDisturb,
+          ...announcementFields(popups.announcementPopup, announced),
+        },
       } as const,
       { do: 'join', userId, topic: groupTopic(groupId), ...seesAll } as const,
     ]
@@ -73,11 +86,14 @@ const groupNeeds = ({ groupId }: { groupId: GroupId }): readonly Need[] => [
 
 const membersAdded: Routes['MembersAdded'] = {
   needs: data => [...groupNeeds(data), ...marksNeeds(data.groupId, data.userIds)],
-  actions: ({ data: { groupId, userIds, memberCount, history } }, facts, cursor) => [
-    patchGroup(groupTopic(groupId), cursor, groupId, { memberCount }),
-    ...newMemberRows(groupId, userIds, facts.group(groupId), cursor),
-    ...welcomes(groupId, userIds, facts, cursor, history),
-  ],
+  actions: ({ data }, facts, cursor) => {
+    const { groupId, userIds, memberCount } = data
+    return [
+      patchGroup(groupTopic(groupId), cursor, groupId, { memberCount }),
+      ...newMemberRows(groupId, userIds, facts.group(groupId), cursor),
+      ...welcomes(groupId, userIds, facts, cursor, data),
+    ]
+  },
 }
 
 const membersRemoved: Routes['MembersRemoved'] = {
@@ -86,7 +102,12 @@ const membersRemoved: Routes['MembersRemoved'] = {
     ...userIds.flatMap(userId => {
       const { seq: lastSeq } = facts.head(groupConversationId(groupId))
       const topic = userTopic(userId)
-      const inactive = patchFrame(cursor, 'conversations', groupConversationId(groupId), '{"active":false}')
+      const inactive = patchFrame(
+        cursor,
+        'conversations',
+        groupConversationId(groupId),
+        '{"active":false,"announcementPopup":0}',
+      )
       return [
         { do: 'leave', userId, topic: groupTopic(groupId), lastSeq } as const,
         { do: 'leave', userId, topic: membersTopic(groupId) } as const,

@@ -1,9 +1,11 @@
 // Owns who hears of what somebody did to a conversation for themselves: their own devices, nobody else.
 
+import { popupNumberOf } from '../../domain/group/announcements.ts'
 import { type ConversationId, conversationParts } from '../../domain/ids.ts'
 import type { InboxEvent, RecordedMarks } from '../../domain/inbox/events.ts'
 import { marksIn } from '../../domain/inbox/inbox.ts'
-import type { Action, HiddenMarks, Need, Routes } from '../actions.ts'
+import { announcementFields } from '../../domain/rows.ts'
+import type { Action, HiddenMarks, Need, RouteFacts, Routes } from '../actions.ts'
 import { groupTopic, patchFrame, removeFrame, type Topic, userTopic } from '../protocol.ts'
 import { newConversationRow, publish } from './frames.ts'
 
@@ -51,17 +53,28 @@ const conversationCleared: Routes['ConversationCleared'] = {
   },
 }
 
+const popupNumberIn = (conversationId: ConversationId, facts: RouteFacts): number => {
+  const parts = conversationParts(conversationId)
+  const group = parts?.kind === 'group' ? facts.group(parts.groupId) : undefined
+  return group?.status === undefined || group.status === 'none' ? 0 : popupNumberOf(group.announcements)
+}
+
 const conversationDeleted: Routes['ConversationDeleted'] = {
-  needs: headNeeds,
+  needs: data => {
+    const parts = conversationParts(data.conversationId)
+    const needs = headNeeds(data)
+    return parts?.kind === 'group' ? [...needs, { what: 'group', groupId: parts.groupId }] : needs
+  },
   actions: ({ data }, facts, cursor) => {
     const { userId, conversationId, marks } = data
     const { clearedSeq, deletedSeq } = marks
     const readSeq = readSeqOf(marks)
     const kind = conversationParts(conversationId)?.kind ?? 'p2p'
     const { seq: headSeq } = facts.head(conversationId)
-    const { reminder, doNotDisturb } = marksIn(marks)
+    const { reminder, doNotDisturb, announcementSeen } = marksIn(marks)
     const begun = newConversationRow(conversationId, kind, headSeq)
-    const row = { ...begun, readSeq, clearedSeq, reminder, doNotDisturb }
+    const announced = announcementFields(popupNumberIn(conversationId, facts), announcementSeen)
+    const row = { ...begun, readSeq, clearedSeq, reminder, doNotDisturb, ...announced }
     return [
       {
         do: 'either',
@@ -96,4 +109,8 @@ export const inboxRoutes = {
   ConversationUnpinned: { actions: ({ data }, _facts, cursor) => patchMarks(data, { pinnedAt: null }, cursor) },
   ConversationCleared: conversationCleared,
   ConversationDeleted: conversationDeleted,
+  AnnouncementSeen: {
+    actions: ({ data }, _facts, cursor) =>
+      patchMarks(data, { announcementSeen: marksIn(data.marks).announcementSeen }, cursor),
+  },
 } satisfies Partial<Routes>

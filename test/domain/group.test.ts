@@ -52,6 +52,8 @@ describe('creating a group (R14)', () => {
       invitations: new Map(),
       applications: new Map(),
       joinQuestions: null,
+      announced: 0,
+      announcements: [],
       createdAt: at,
       dissolvedAt: null,
     })

@@ -11,7 +11,12 @@ const { given } = specify(inbox)
 const at = '2026-11-23T08:00:00.000Z' as Instant
 const base = { userId: 'ann' as UserId, conversationId: 'p2p:ann:bob' as ConversationId, at }
 const none = noMarks
-const facts = (lastSeq: number, pinnedCount = 0, floorSeq = 0) => ({ lastSeq, floorSeq, pinnedCount })
+const facts = (lastSeq: number, pinnedCount = 0, floorSeq = 0, announcementSeen = 0) => ({
+  lastSeq,
+  floorSeq,
+  announcementSeen,
+  pinnedCount,
+})
 
 const event = (type: InboxEvent['type'], marks: Partial<InboxMarks>): InboxEvent => ({
   type,
@@ -185,7 +190,7 @@ describe('under any sequence of commands and facts, also stale ones', () => {
         let highest = 0
         for (const [command, lastSeq, pinnedCount, floorSeq] of steps) {
           highest = Math.max(highest, lastSeq, floorSeq)
-          const decision = inbox.decide(command, state, { lastSeq, floorSeq, pinnedCount })
+          const decision = inbox.decide(command, state, facts(lastSeq, pinnedCount, floorSeq))
           if ('rejected' in decision) continue
           const before = state
           state = fold(inbox, decision, state)
@@ -197,7 +202,7 @@ describe('under any sequence of commands and facts, also stale ones', () => {
           if (decision.length === 1) expect(state).not.toStrictEqual(before)
           // Loading reads the newest event alone.
           if (decision.length === 1) expect(fold(inbox, decision)).toStrictEqual(state)
-          expect(inbox.decide(command, state, { lastSeq, floorSeq, pinnedCount })).toStrictEqual([])
+          expect(inbox.decide(command, state, facts(lastSeq, pinnedCount, floorSeq))).toStrictEqual([])
         }
       }),
     )
@@ -243,5 +248,27 @@ describe('what one wants to be told of (R30, R84)', () => {
     const { readSeq, clearedSeq, deletedSeq, pinnedAt } = none
     const early = { ...event('ConversationRead', {}).data, marks: { readSeq, clearedSeq, deletedSeq, pinnedAt } }
     expect(given({ type: 'ConversationRead', data: early }).state()).toStrictEqual(none)
+  })
+})
+
+describe('seeing announcements (R40)', () => {
+  const see = (number: number): InboxCommand => ({ type: 'SeeAnnouncement', number, ...base })
+
+  it('moves the mark forwards only, and not to what is no alert anyway', () => {
+    given()
+      .when(see(2), facts(9))
+      .then([event('AnnouncementSeen', { announcementSeen: 2 })])
+    given(event('AnnouncementSeen', { announcementSeen: 3 }))
+      .when(see(2), facts(9))
+      .then([])
+    given()
+      .when(see(2), facts(9, 0, 0, 2))
+      .then([])
+  })
+
+  it('is told with a deletion, for what alerts the user no more when the conversation comes back', () => {
+    given()
+      .when(remove(false), facts(9, 0, 0, 4))
+      .then([event('ConversationDeleted', { readSeq: 9, deletedSeq: 9, announcementSeen: 4 })])
   })
 })

@@ -1,4 +1,4 @@
-// Owns the part of the table of who may call what that is about how people come into a group.
+// Owns the part of the table of who may call what that is about how people come into a group, and about announcements.
 
 import type { Stage } from './authorisation-stage.ts'
 import {
@@ -11,6 +11,8 @@ import {
   signedIn,
 } from './authorisation-words.ts'
 
+const announcement = (stage: Stage) => ({ ...group(stage), announcementId: stage.announcementId })
+const inNoGroup = (stage: Stage) => ({ ...noGroup(), announcementId: stage.announcementId })
 const applicant = (stage: Stage) => ({ ...group(stage), userId: stage.people.applicant.userId })
 const ofNoGroup = ({ people }: Stage) => ({ ...noGroup(), userId: people.applicant.userId })
 /** In order: members, the invited, the applicant, other strangers. */
@@ -34,6 +36,24 @@ const joiners = (
 
 /** By operation id. */
 export const joining: Readonly<Record<string, readonly AccessCase[]>> = {
+  publishAnnouncement: [
+    {
+      args: stage => ({ ...group(stage), text: 'At nine.', popup: true }),
+      missing: () => ({ ...noGroup(), text: 'At nine.', popup: true }),
+      outcomes: inGroup('ok', 'ok', 'group.not-allowed'),
+    },
+  ],
+  listAnnouncements: [{ args: group, missing: noGroup, outcomes: inGroup('ok', 'ok', 'ok') }],
+  deleteAnnouncement: [
+    { args: announcement, missing: inNoGroup, outcomes: inGroup('ok', 'ok', 'group.not-allowed') },
+    {
+      what: 'that is not there',
+      args: stage => ({ ...announcement(stage), announcementId: 'a'.repeat(26) }),
+      outcomes: inGroup('announcement.not-found', 'announcement.not-found', 'group.not-allowed'),
+    },
+  ],
+  // The owner has published it, and so has seen it.
+  seeAnnouncement: [{ args: announcement, missing: inNoGroup, outcomes: inGroup('nothing', 'ok', 'ok') }],
   listGroupInvitations: [{ outcomes: signedIn('ok') }],
   acceptGroupInvitation: [
     {

@@ -44,6 +44,8 @@ export interface Stage {
   readonly guest: Person
   readonly groupId: string
   readonly conversationId: string
+  /** A pop-up of the owner. */
+  readonly announcementId: string
   /** Of the owner and the member. */
   readonly p2p: string
   /** Messages of the member: before and after the ex-member left, and to the owner. */
@@ -94,6 +96,8 @@ const setStage = async (service: TestService, people: Stage['people'], others: O
   await Promise.all(accepted)
   await ask(service, owner, 'POST', `${path}/members`, { userIds: [people.invited.userId] })
   await ask(service, people.applicant, 'POST', `${path}/join`, {})
+  const popup = { text: 'Welcome.', popup: true }
+  const { announcementId } = await ask(service, owner, 'POST', `${path}/announcements`, popup)
   for (const { userId } of [admin, secondAdmin]) await ask(service, owner, 'PUT', `${path}/admins/${userId}`)
   const conversationId = groupConversationId(groupId)
   const earlySeq = await say(service, member, conversationId)
@@ -103,7 +107,7 @@ const setStage = async (service: TestService, people: Stage['people'], others: O
   const p2pSeq = await say(service, member, p2p)
   const told = await whenToldOf(service.store, kick.position)
   await whenReadable(service.api, owner.token, told)
-  return { people, ...others, groupId, conversationId, p2p, earlySeq, lateSeq, p2pSeq }
+  return { people, ...others, groupId, conversationId, announcementId, p2p, earlySeq, lateSeq, p2pSeq }
 }
 
 export const openTheatre = async (service: TestService): Promise<Theatre> => {

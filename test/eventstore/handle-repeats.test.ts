@@ -160,7 +160,7 @@ describe('a repeated command', () => {
         streamOf.inbox(ann, conversationId),
         { type: 'SetConversation', pinned, userId: ann, conversationId, at },
         {
-          facts: { lastSeq: 5, floorSeq: 0, pinnedCount: 0 },
+          facts: { lastSeq: 5, floorSeq: 0, announcementSeen: 0, pinnedCount: 0 },
           ...(key === undefined ? undefined : { key: { caller: 'ann', key, fingerprint: 'print' } }),
         },
       )

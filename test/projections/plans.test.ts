@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { GroupId } from '../../domain/ids.ts'
 import { usersByIds } from '../../projections/account.ts'
+import { announcementsOf } from '../../projections/announcement.ts'
 import { blocklistChangesOf, blocklistOf } from '../../projections/blocklist.ts'
 import type { Database, Parameter, Session, Statement, Transaction } from '../../projections/database.ts'
 import {
@@ -44,6 +45,7 @@ import { historyPage, sentMessage, visibleMessage } from '../../projections/mess
 import { notificationChangesOf, notificationsOf } from '../../projections/notification.ts'
 import { sessionChangesOf, sessionsOf } from '../../projections/session.ts'
 import { syncOf } from '../../projections/sync.ts'
+import { announce } from '../support/announcement-ledger.ts'
 import { groupChat, Ledger, p2p, user } from '../support/ledger.ts'
 import { databaseKinds, empty, fold, openTestDatabase, type TestDatabase } from '../support/read-models.ts'
 import { apply, invite } from '../support/request-ledger.ts'
@@ -112,6 +114,9 @@ const manyEvents = (): Ledger => {
     invite(ledger, `g${number}`, names[number] ?? '', names.slice(60))
     for (const name of names.slice(80)) apply(ledger, `g${number}`, name, ['u1'])
   }
+  for (let number = 0; number < 60; number++) {
+    for (let count = 0; count < 5; count++) announce(ledger, `g${number}`, names[number] ?? '')
+  }
   ledger.password('u5', null)
   ledger.dissolve('g1', 'u1')
   return ledger
@@ -139,6 +144,8 @@ describe.each(databaseKinds)('plans on %s', kind => {
       groupIdsOf(database, id),
     ])
     await Promise.all([membersOf(database, id, group, page), membersOf(database, id, group, { ...page, q: 'u5' })])
+    await allMembersOf(database, id, group)
+    await announcementsOf(database, id, group, page)
     await Promise.all([invitationsOf(database, id, page), invitationChangesOf(database, id, since)])
     await Promise.all([
       applicationsOf(database, id, group, page),

@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { ConversationId, SessionId, UserId } from '../../domain/ids.ts'
-import type { ConversationRow } from '../../domain/rows.ts'
+import { announcementFields, type ConversationRow } from '../../domain/rows.ts'
 import { initialTopics } from '../../realtime/hub.ts'
 import { groupTopic, membersTopic, userTopic } from '../../realtime/protocol.ts'
 import { ringAgeMs } from '../../realtime/ring.ts'
@@ -43,6 +43,7 @@ const hiddenRow = (conversationId: ConversationId, seq: number): ConversationRow
   unread: 0,
   readSeq: seq,
   clearedSeq: 0,
+  ...announcementFields(0, 0),
   pinnedAt: null,
   reminder: 'all',
   doNotDisturb: false,

@@ -82,7 +82,13 @@ describe('the members of a group', () => {
     perform(route(recorded(9, 'GroupDissolved', { groupId, by: ann, at }), after))
     expect(heardBy(cid)).toEqual([
       { op: 'remove', collection: 'groups', cursor: cursorAt(6), id: groupId },
-      { op: 'patch', collection: 'conversations', cursor: cursorAt(6), id: inGroup, set: { active: false } },
+      {
+        op: 'patch',
+        collection: 'conversations',
+        cursor: cursorAt(6),
+        id: inGroup,
+        set: { active: false, announcementPopup: 0 },
+      },
       {
         op: 'put',
         collection: 'notifications',

@@ -49,6 +49,7 @@ const inboxEvent = (
     | 'ConversationPinned'
     | 'ConversationUnpinned'
     | 'ConversationReminderSet'
+    | 'AnnouncementSeen'
     | 'ConversationCleared'
     | 'ConversationDeleted',
   changes: Partial<InboxMarks>,
@@ -178,7 +179,11 @@ describe('what somebody did to a conversation for themselves', () => {
     expect(to(cleared)[0]?.frame.set).toMatchObject({ lastMessage: null })
     const deleted = inboxEvent('ConversationDeleted', { deletedSeq: 9 }, inGroup, cid)
     expect(to(deleted)[0]?.frame.op).toBe('remove')
-    expect(needsOf(deleted)).toEqual([{ what: 'head', conversationId: inGroup }])
+    const needs = [
+      { what: 'head', conversationId: inGroup },
+      { what: 'group', groupId },
+    ]
+    expect(needsOf(deleted)).toEqual(needs)
   })
 
   test('is kept for a hidden conversation to come back with', () => {
@@ -267,6 +272,7 @@ describe('over all events', () => {
     group: () => friends,
     openSessions: () => [openSession('old', 0)],
   })
+  const announced = { groupId, announcementId: 'a', number: 1, popupNumber: 1, by: ann, at }
   const marks = { notifications: positionAt(3), friendRequests: null }
   const profileEvent = (type: 'MemberEdited' | 'MemberFollowed' | 'MemberUnfollowed') =>
     recorded(5, type, {
@@ -319,6 +325,9 @@ describe('over all events', () => {
     MemberUnfollowed: profileEvent('MemberUnfollowed'),
     GroupDissolved: recorded(5, 'GroupDissolved', { groupId, by: ann, at }),
     ...requestSamples,
+    AnnouncementPublished: recorded(5, 'AnnouncementPublished', { ...announced, text: 'x', popup: true }),
+    AnnouncementDeleted: recorded(5, 'AnnouncementDeleted', announced),
+    AnnouncementSeen: inboxEvent('AnnouncementSeen', { announcementSeen: 1 }, inGroup),
     MessageSent: message(5, 9, ann),
     MessageRecalled: recalled(9),
     ConversationRead: inboxEvent('ConversationRead', {}, inGroup),
@@ -354,6 +363,8 @@ describe('over all events', () => {
     'JoinTried',
   ]
   const perUser = [
+    'announcementAlert',
+    'announcementSeen',
     'phone',
     'email',
     'friendPolicy',

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type GroupId, type Position, p2pConversationId } from '../../domain/ids.ts'
-import type { ConversationRow } from '../../domain/rows.ts'
+import { announcementFields, type ConversationRow } from '../../domain/rows.ts'
 import { topicsBefore } from '../../realtime/hub.ts'
 import { groupTopic, pieceBytesMax, userTopic } from '../../realtime/protocol.ts'
 import type { RingEntry } from '../../realtime/ring.ts'
@@ -339,6 +339,7 @@ describe('whenever a device comes, by rows or by its cursor', () => {
       unread: 0,
       clearedSeq: 0,
       pinnedAt: null,
+      ...announcementFields(0, 0),
       active: true,
       reminder: 'all',
       doNotDisturb: false,

@@ -101,4 +101,6 @@ export const everyCommandBy = (by: UserId): GroupCommand[] => [
   { type: 'ApproveApplication', userId: stranger, by, at },
   { type: 'RejectApplication', userId: stranger, by, at },
   { type: 'SetJoinQuestions', questions: [], by, at },
+  { type: 'PublishAnnouncement', announcementId: 'a', text: 'x', popup: true, by, at },
+  { type: 'DeleteAnnouncement', announcementId: 'a', by, at },
 ]

@@ -19,7 +19,7 @@ import {
   systemUserId,
   type UserId,
 } from '../../domain/ids.ts'
-import { type InboxMarks, noMarks } from '../../domain/inbox/inbox.ts'
+import { type InboxEvent, type InboxMarks, noMarks } from '../../domain/inbox/inbox.ts'
 import { instantPlusSeconds } from '../../domain/instants.ts'
 import { type MemberProfile, noProfile } from '../../domain/member/member.ts'
 import type { ReadMarks } from '../../domain/notification/events.ts'
@@ -249,18 +249,7 @@ export class Ledger {
     return this.#marks.get(`${name} ${conversationId}`) ?? noMarks
   }
 
-  mark(
-    name: string,
-    conversationId: ConversationId,
-    type:
-      | 'ConversationRead'
-      | 'ConversationPinned'
-      | 'ConversationUnpinned'
-      | 'ConversationReminderSet'
-      | 'ConversationCleared'
-      | 'ConversationDeleted',
-    changes: Partial<InboxMarks>,
-  ): Position {
+  mark(name: string, conversationId: ConversationId, type: InboxEvent['type'], changes: Partial<InboxMarks>): Position {
     const marks = { ...this.marksOf(name, conversationId), ...changes }
     this.#marks.set(`${name} ${conversationId}`, marks)
     const userId = user(name)
@@ -325,7 +314,11 @@ export class Ledger {
     })
     for (const name of names) this.#joined.set(`${groupId} ${name}`, this.at)
     const history = this.#history.get(groupId) === true ? { history: true as const } : undefined
-    return this.record(streamOf.group(after.groupId), 'MembersAdded', { ...after, userIds, ...history, by: user(by) })
+    const count = this.events.filter(
+      ({ stream, type }) => type === 'AnnouncementPublished' && stream === streamOf.group(after.groupId),
+    ).length
+    const past = { ...history, ...(count === 0 ? undefined : { announced: count }) }
+    return this.record(streamOf.group(after.groupId), 'MembersAdded', { ...after, userIds, ...past, by: user(by) })
   }
 
   kick(groupId: string, by: string, names: readonly string[], reason: 'kicked' | 'left' = 'kicked'): Position {

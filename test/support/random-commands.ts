@@ -2,6 +2,7 @@
 // random-people.ts. People, devices and conversations are numbers, taken modulo of what there is.
 
 import fc from 'fast-check'
+import { announcementKinds } from './random-announcements.ts'
 import { joiningKinds } from './random-joining.ts'
 
 const person = fc.nat(3)
@@ -46,6 +47,7 @@ const kinds = {
   follow: [2, fc.record({ group, whom: person, followed: mostly })],
   dissolve: [1, fc.record({ group, really: seldom })],
   ...joiningKinds,
+  ...announcementKinds,
   openMembers: [2, fc.record({ group })],
   changeProfile: [3, fc.record({ number: fc.nat(5), clears: fc.boolean(), privately: seldom })],
   changePassword: [1, fc.record({ really: seldom })],

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import type { ProfileChanges } from '../../domain/account/profile.ts'
 import type { ConversationId, Instant, UserId } from '../../domain/ids.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
+import { announce, announcedIn, see, unannounce } from './announcement-ledger.ts'
 import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
 import { ban, bind, close } from './ledger-accounts.ts'
 import { apply, endApplication, endInvitation, invite } from './request-ledger.ts'
@@ -93,6 +94,24 @@ const setGroup = (ledger: Ledger, groupId: string, name: string, two: number) =>
   pick(deeds, two)()
 }
 
+const announcement = (ledger: Ledger, groupId: string, name: string, number: number) => {
+  const announced = announcedIn(ledger, groupId)
+  switch (number % 4) {
+    case 0:
+      announce(ledger, groupId, number % 8 ? name : 'ada', number % 3 > 0)
+      break
+    case 1:
+      announce(ledger, groupId, 'ada')
+      break
+    case 2:
+      unannounce(ledger, groupId, (number % (announced + 1)) + 1)
+      break
+    case 3:
+      see(ledger, groupId, name, number % (announced + 1))
+      break
+  }
+}
+
 const request = (ledger: Ledger, groupId: string, name: string, number: number) => {
   const told = number % 2 ? ['ada'] : ['ada', 'bob']
   const invited = ['InvitationAccepted', 'InvitationRejected', 'InvitationRecalled', 'InvitationsExpired'] as const
@@ -123,7 +142,8 @@ const changeGroup = (ledger: Ledger, one: number, two: number, three: number, en
     ledger.dissolve(groupId, 'ada')
     ledger.notify(groupId, 'ada', 'groupDissolved')
     ended.add(groupId)
-  } else if (isMember && three % 7 < 2) setGroup(ledger, groupId, name, two)
+  } else if (isMember && three % 7 > 4) announcement(ledger, groupId, name, two + three)
+  else if (isMember && three % 7 < 2) setGroup(ledger, groupId, name, two)
   else if (isMember && three % 5 === 0) ledger.admin(groupId, 'ada', name, three % 2 ? 'AdminAdded' : 'AdminRemoved')
   else if (isMember) ledger.kick(groupId, 'ada', [name], three % 2 ? 'kicked' : 'left')
   else if (three % 3 === 0) request(ledger, groupId, name, one + three)

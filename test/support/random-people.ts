@@ -7,6 +7,7 @@ import { divergence } from './convergence.ts'
 import { CommandError, type Device, DeviceClosed, expectOk, newMessageId, type SignedIn } from './device.ts'
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
 import { whenQuiet, whenReadable } from './quiet.ts'
+import { announcementDeeds } from './random-announcements.ts'
 import type { CommandKind, Deeds, RandomCommand } from './random-commands.ts'
 import { friendDeeds } from './random-friends.ts'
 import { groupDeeds, type RandomGroup } from './random-groups.ts'
@@ -256,6 +257,10 @@ export class RandomPeople {
       const op = blocked ? 'blockUser' : 'unblockUser'
       await this.#ask(this.#slot(by), op, { userId: this.#userId(whom) })
     },
+    ...announcementDeeds({
+      ask: (by, op, args) => this.#ask(this.#slot(by), op, args),
+      group: number => this.#group(number),
+    }),
     ...joiningDeeds({
       ask: (by, op, args) => this.#ask(this.#slot(by), op, args),
       group: number => this.#group(number),

@@ -173,7 +173,9 @@ export class Replica {
     }
     if (held === undefined) return
     this.#store(name, id, { ...held, ...set })
-    if (name === 'conversations' && set.readSeq !== undefined) this.#recount(id)
+    if (name !== 'conversations') return
+    if (set.announcementPopup !== undefined || set.announcementSeen !== undefined) this.#alert(id)
+    if (set.readSeq !== undefined) this.#recount(id)
   }
 
   #recall(id: string, set: Row, held: Row | undefined): void {
@@ -195,6 +197,13 @@ export class Replica {
     const last = conversation?.lastMessage as Row | null | undefined
     if (last?.seq !== seq) return
     this.collection('conversations').set(conversationId, { ...conversation, lastMessage: { ...last, ...set } })
+  }
+
+  /** A pop-up alerts whoever has not seen it. */
+  #alert(conversationId: string): void {
+    const row = this.collection('conversations').get(conversationId) as Row
+    const announcementAlert = Number(row.announcementPopup) > Number(row.announcementSeen)
+    this.collection('conversations').set(conversationId, { ...row, announcementAlert })
   }
 
   /** Counts anew what lies after the read mark, or asks when not all of it is held. */
