@@ -56,8 +56,8 @@ export const limits = {
   memberExtensionCharactersMax: 1_024,
   followedMembersMax: 50,
   /** Invitations and applications that wait for an answer, of one group and of one user, and how long they do (R16, R20, R22). */
-  groupInvitationsPendingMax: 500,
-  groupApplicationsPendingMax: 500,
+  groupInvitationsPendingMax: 300,
+  groupApplicationsPendingMax: 300,
   invitationsPendingPerUserMax: 200,
   applicationsPendingPerUserMax: 100,
   groupRequestDays: 7,

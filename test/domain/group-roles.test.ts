@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { type Group, type GroupEvent, group, roleIn } from '../../domain/group/group.ts'
 import type { Instant, UserId } from '../../domain/ids.ts'
 import { limits } from '../../domain/limits.ts'
+import { appendBytesMax } from '../../eventstore/port.ts'
 import {
   addAdmin,
   admin,
@@ -14,6 +15,7 @@ import {
   dissolved,
   everyCommandBy,
   groupId,
+  later,
   member,
   other,
   owner,
@@ -234,8 +236,40 @@ describe('a snapshot', () => {
         },
       ]),
     )
-    const state: Group = { ...(fold(group, [created()]) as Exclude<Group, { status: 'none' }>), members }
-    expect(JSON.stringify(load.encode(state)).length).toBeLessThan(900_000)
+    const managers = Array.from({ length: limits.groupAdminsMax + 1 }, (_, index) => long('m', index))
+    const expiresAt = later
+    const requestId = 'r'.repeat(26)
+    const waiting = <Value>(prefix: string, most: number, value: (index: number) => Value) =>
+      new Map(Array.from({ length: most }, (_, index) => [long(prefix, index), value(index)]))
+    const text = (most: number) => 'x'.repeat(most)
+    const state: Group = {
+      ...(fold(group, [created()]) as Exclude<Group, { status: 'none' }>),
+      members,
+      mutes: waiting('d', limits.groupMutesMax, () => later),
+      invitations: waiting('a', limits.groupInvitationsPendingMax, index => ({
+        requestId,
+        by: long('b', index),
+        expiresAt,
+      })),
+      applications: waiting('c', limits.groupApplicationsPendingMax, () => ({ requestId, told: managers, expiresAt })),
+      announcements: Array.from({ length: limits.announcementsKeptMax }, (_, index) => ({
+        announcementId: requestId,
+        number: index + 1,
+        popup: true,
+        by: long('m', index),
+      })),
+      announced: limits.announcementsKeptMax,
+      joinQuestions: {
+        questions: Array.from({ length: limits.joinQuestionsMax }, () => ({
+          text: text(limits.joinQuestionCharactersMax),
+          answers: Array.from({ length: limits.joinAnswersPerQuestionMax }, () => text(limits.joinAnswerCharactersMax)),
+          score: 1,
+        })),
+        minimumScore: 1,
+      },
+    }
+    // What is around the state, the keys of the last commands, is small beside the room that is left.
+    expect(JSON.stringify(load.encode(state)).length).toBeLessThan(appendBytesMax - 20_000)
     expect(restored(state)).toStrictEqual(state)
   })
 })
