@@ -24,6 +24,7 @@ import { notificationOperations } from './notifications.ts'
 import type { Operation } from './operation.ts'
 import { sessionOperations } from './sessions.ts'
 import { syncOperations } from './sync.ts'
+import { userSearchOperations } from './user-search.ts'
 import { userOperations } from './users.ts'
 
 /** All operations, in the order of the documentation. */
@@ -34,6 +35,7 @@ export const operations: readonly Operation[] = [
   ...accountClosingOperations,
   ...sessionOperations,
   ...userOperations,
+  ...userSearchOperations,
   ...friendRequestOperations,
   ...friendOperations,
   ...blocklistOperations,

@@ -31,6 +31,8 @@ export const rateLimits = {
   messages: { caller: { burst: 300, perMinute: 1_200 }, address: { burst: 1_000, perMinute: 12_000 } },
   /** One backend serves everybody, from few addresses. */
   admin: { caller: { burst: 2_000, perMinute: 60_000 }, address: { burst: 2_000, perMinute: 60_000 } },
+  /** Finding users by phone number or e-mail address must not become reading a directory. */
+  userSearch: { caller: { burst: 30, perMinute: 20 }, address: { burst: 300, perMinute: 1_200 } },
   queries: { caller: { burst: 200, perMinute: 2_400 }, address: { burst: 2_000, perMinute: 48_000 } },
 } as const satisfies Readonly<Record<string, LimitRates>>
 

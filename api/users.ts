@@ -13,7 +13,7 @@ import { refuse } from './errors.ts'
 import { example, idList, name, positionReply, reply, text, userId } from './fields.ts'
 import { type Call, type Operation, operation, self } from './operation.ts'
 
-const userRow = z.object({
+export const userRow = z.object({
   userId: reply.id,
   userName: reply.text.optional(),
   name: reply.text,
@@ -67,7 +67,7 @@ const changeProfile = async (
   return isRejection(changed) ? changed : { position: changed.position }
 }
 
-const exampleRow = { userId: example.otherUserId, userName: 'charles.babbage', name: 'Charles' }
+export const exampleRow = { userId: example.otherUserId, userName: 'charles.babbage', name: 'Charles' }
 const noSuchUser = refuse('user.not-found', 'There is no such user.')
 
 const usual = { tag: 'users', callers: ['user'], frame: true, limit: 'queries', status: 200, method: 'GET' } as const

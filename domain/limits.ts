@@ -80,6 +80,9 @@ export const limits = {
   clearConversationsMax: 50,
   /** Ids in one batch query (R2). */
   usersPerQueryMax: 150,
+  /** Searching users (R2). */
+  userSearchCharactersMin: 2,
+  userSearchResultsMax: 20,
   pageDefault: 50,
   pageMax: 100,
   /** Offline and roaming messages of one conversation in a sync (R32, R33). */

@@ -200,3 +200,23 @@ export const ownUser = async (database: Queryable, userId: UserId): Promise<OwnU
   const [row] = await database.query<AccountTable>(own, [userId])
   return row === undefined ? undefined : ownUserRowFrom(row)
 }
+
+const byNamePrefix = statement(
+  'account-by-name-prefix',
+  `select ${publicColumns.join(', ')} from account where search_name >= $1 and search_name < $2
+   order by search_name, user_id limit $3::int`,
+)
+
+/** Sorts behind every character, byte by byte. */
+const lastCharacter = '\u{10FFFF}'
+
+/** Users whose name begins like this, in any case, among those who let themselves be found by it. */
+export const usersByNamePrefix = async (
+  database: Queryable,
+  prefix: string,
+  limit: number,
+): Promise<readonly UserRow[]> => {
+  const from = searchForm(prefix)
+  const rows = await database.query<PublicAccount>(byNamePrefix, [from, from + lastCharacter, limit])
+  return rows.map(userRowFrom)
+}

@@ -163,6 +163,7 @@ describe('the table', () => {
         "GET /v1/users",
         "GET /v1/users/:",
         "GET /v1/users/me",
+        "GET /v1/users/search",
         "PATCH /v1/admin/groups/:",
         "PATCH /v1/conversations/:",
         "PATCH /v1/friends/:",

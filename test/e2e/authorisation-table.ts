@@ -138,6 +138,7 @@ const accounts: Readonly<Record<string, readonly AccessCase[]>> = {
   listUsers: [{ args: ({ guest }) => ({ ids: guest.userId }), outcomes: signedIn('ok') }],
   getOwnUser: [{ outcomes: signedIn('ok') }],
   updateOwnUser: [{ args: () => ({ signature: unique('signature') }), outcomes: signedIn('ok') }],
+  searchUsers: [{ args: ({ guest }) => ({ q: guest.userName }), outcomes: signedIn('ok') }],
   getUser: [{ args: ({ people }) => ({ userId: people.member.userId }), outcomes: signedIn('ok') }],
   listBlocked: [{ outcomes: signedIn('ok') }],
   checkBlocked: [{ args: ({ guest }) => ({ ids: guest.userId }), outcomes: signedIn('ok') }],

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { GroupId } from '../../domain/ids.ts'
-import { usersByIds } from '../../projections/account.ts'
+import { usersByIds, usersByNamePrefix } from '../../projections/account.ts'
 import { announcementsOf } from '../../projections/announcement.ts'
 import { blocklistChangesOf, blocklistOf } from '../../projections/blocklist.ts'
 import type { Database, Parameter, Session, Statement, Transaction } from '../../projections/database.ts'
@@ -24,6 +24,7 @@ import {
   groupsCreatedCount,
   groupsFound,
   groupsOf,
+  ownedGroupIds,
   usersInManyGroups,
 } from '../../projections/group.ts'
 import {
@@ -117,6 +118,8 @@ const manyEvents = (): Ledger => {
   for (let number = 0; number < 60; number++) {
     for (let count = 0; count < 5; count++) announce(ledger, `g${number}`, names[number] ?? '')
   }
+  const discoverableBy = { phone: true, email: true, userName: true, namePrefix: true }
+  for (const name of names) ledger.profile(name, { discoverableBy })
   ledger.password('u5', null)
   ledger.dissolve('g1', 'u1')
   return ledger
@@ -134,7 +137,7 @@ describe.each(databaseKinds)('plans on %s', kind => {
     const [id, since] = [user('u2'), ledger.position]
     const [chat, room, group] = [p2p('u2', 'u3'), groupChat('g2'), 'g2' as GroupId]
     const page = { limit: 50 }
-    await usersByIds(database, [id])
+    await Promise.all([usersByIds(database, [id]), usersByNamePrefix(database, 'na', 20), ownedGroupIds(database, id)])
     await Promise.all([blocklistOf(database, id, page), blocklistChangesOf(database, id, since)])
     await Promise.all([sessionsOf(database, id), sessionChangesOf(database, id, since)])
     await Promise.all([groupsOf(database, id, page), groupChangesOf(database, id, since), groupOf(database, id, group)])
