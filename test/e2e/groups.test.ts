@@ -187,9 +187,10 @@ describe('who is kicked', () => {
       position: kicked.body.position,
       state: 'none',
     }
+    const set = { active: false, announcementPopup: 0 }
     expect(ofGroup).toEqual([
       { op: 'remove', collection: 'groups', cursor, id: groupId },
-      { op: 'patch', collection: 'conversations', cursor, id: conversationId, set: { active: false } },
+      { op: 'patch', collection: 'conversations', cursor, id: conversationId, set },
       { op: 'put', collection: 'notifications', cursor, value: notification },
     ])
     expect(await bob.get('/v1/notifications')).toEqual({ items: [notification], next: null, unread: 1 })

@@ -154,6 +154,9 @@ describe.each(databaseKinds)('messages on %s', kind => {
       pinnedAt: null,
       reminder: 'all',
       doNotDisturb: false,
+      announcementAlert: false,
+      announcementPopup: 0,
+      announcementSeen: 0,
       active: true,
       lastMessage: null,
     })
