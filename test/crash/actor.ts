@@ -14,6 +14,7 @@ import {
 } from '../support/device.ts'
 import type { Replica, Row } from '../support/replica.ts'
 import { type Ledger, readKey, type Sent } from './ledger.ts'
+import { doAmongPeople } from './people.ts'
 import type { Random } from './random.ts'
 
 const answerMsMax = 180_000
@@ -194,10 +195,11 @@ export class Actor {
 
   async #oneThing(): Promise<void> {
     const what = this.#random.next()
-    if (what < 0.72) await this.#sayMuch()
-    else if (what < 0.84) await this.#markRead()
-    else if (what < 0.89) await this.#recall()
-    else if (what < 0.92) await this.#pin()
+    if (what < 0.66) await this.#sayMuch()
+    else if (what < 0.76) await this.#markRead()
+    else if (what < 0.81) await this.#recall()
+    else if (what < 0.84) await this.#pin()
+    else if (what < 0.92) await doAmongPeople(this, this.#world, this.#random)
     else if (what < 0.99) await this.#changeGroup()
     else await this.#goAway()
   }

@@ -5,6 +5,7 @@ import { type Api, createApi, expectOk } from '../support/device.ts'
 import { canonical, differences, type Row } from '../support/replica.ts'
 import type { Actor, World } from './actor.ts'
 import { type Ledger, readKey, type Sent } from './ledger.ts'
+import { brokenPromises } from './people.ts'
 
 const pageMax = 100
 const shownFailuresMax = 20
@@ -234,6 +235,7 @@ export const checkAll = async (world: World, actors: readonly Actor[], position:
     check('the order of each sender is kept', inOrder(ledger)),
     check('acknowledged recalls stand', recalls(whole, ledger)),
     check('acknowledged read marks stand', readMarks(views, ledger)),
+    check('acknowledged changes of profiles, friends and groups stand', await brokenPromises(api, actors, world)),
     check('unread is what a count over the history gives', unreadCounts(views)),
     check('everybody sees the same, and nobody anything after having left', sameForAll(views, whole)),
     check('every replica equals a fresh one', await convergence(actors)),

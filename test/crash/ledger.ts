@@ -1,6 +1,8 @@
 // Owns what the server has promised to the driver: the one place that the checks at the end compare with.
 // A promise counts from the moment its reply is read, never earlier.
 
+import type { Promised } from './people.ts'
+
 export interface Sent {
   readonly conversationId: string
   readonly from: string
@@ -21,6 +23,8 @@ export interface Ledger {
   readonly read: Map<string, number>
   /** `conversation#seq` of acknowledged recalls */
   readonly recalled: Set<string>
+  /** Of profiles, friends and groups. */
+  readonly promised: Promised
   /** Anything that went wrong on the way, in words. */
   readonly failures: string[]
   /** Answers by code, for the summary. */
@@ -34,6 +38,7 @@ export const createLedger = (): Ledger => ({
   sent: [],
   read: new Map(),
   recalled: new Set(),
+  promised: new Map(),
   failures: [],
   refusals: new Map(),
   commands: 0,
