@@ -81,10 +81,10 @@ describe('the rooms', () => {
     expect(breaches(domain, source => matches(source, source.code, pattern))).toEqual([])
   })
 
-  test('are the only folders, with the tests and the benches', () => {
+  test('are the only folders, with the tests, the benches and the documentation', () => {
     const folders = new Set(files.filter(path => path.includes('/')).map(path => path.slice(0, path.indexOf('/'))))
     expect([...folders].filter(name => !name.startsWith('.')).toSorted()).toEqual(
-      [...rooms, 'bench', 'test'].toSorted(),
+      [...rooms, 'bench', 'docs', 'test'].toSorted(),
     )
   })
 
