@@ -67,6 +67,9 @@ describe('a text', () => {
       reminder: 'all',
       doNotDisturb: false,
       active: true,
+      announcementPopup: 0,
+      announcementSeen: 0,
+      announcementAlert: false,
       lastMessage: message,
     }
     for (const [player, unread] of [

@@ -176,6 +176,7 @@ describe('a load by snapshot', () => {
       memberIds: [],
       memberLimit: 200,
       inviteMode: 'managers',
+      inviteeConsent: 'none',
     }
     await handle(group, groupStream, { ...create, ...by } as never, { facts: { groupsCreated: 0 } })
     for (let wave = 0; wave < 50; wave++) {
