@@ -169,15 +169,8 @@ describe('a load by snapshot', () => {
       })
     const { handle, whenIdle } = handling(log.store, createStates(log.store))
     const by = { by: owner, at: at as never }
-    const create = {
-      type: 'CreateGroup',
-      groupId,
-      name: 'Big',
-      memberIds: [],
-      memberLimit: 200,
-      inviteMode: 'managers',
-      inviteeConsent: 'none',
-    }
+    const modes = { memberLimit: 200, inviteMode: 'managers', inviteeConsent: 'none' }
+    const create = { type: 'CreateGroup', groupId, name: 'Big', memberIds: [], ...modes }
     await handle(group, groupStream, { ...create, ...by } as never, { facts: { groupsCreated: 0 } })
     for (let wave = 0; wave < 50; wave++) {
       const commands = Array.from({ length: 2_000 }, (_, index) =>
