@@ -8,7 +8,7 @@ import { type GroupId, streamOf, systemUserId } from '../domain/ids.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { example, positionReply, someOf } from './fields.ts'
-import { appExtension, attributeFields } from './group-fields.ts'
+import { appExtension, attributeFields, muteAll } from './group-fields.ts'
 import { groupParams } from './groups.ts'
 import { type Call, type Operation, operation } from './operation.ts'
 
@@ -56,7 +56,7 @@ export const adminGroupOperations: readonly Operation[] = [
     method: 'PUT',
     path: '/v1/admin/groups/:groupId/mute-all',
     summary: 'Mute plain members or everyone, or let them speak again',
-    body: z.strictObject({ mode: z.enum(['none', 'members', 'everyone']) }),
+    body: z.strictObject({ mode: muteAll }),
     rejections: ['group.not-found', 'group.dissolved'],
     example: { ...positionExample, body: { mode: 'everyone' } },
     run: (dependencies, call, { groupId, mode }) => runAsApp(dependencies, call, groupId, { type: 'SetMuteAll', mode }),

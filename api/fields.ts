@@ -137,10 +137,10 @@ export const pageCursor = z
   .meta({ description: '`next` of the page before.' })
 
 /** The cursor of an incremental list or of a sync; opaque outside. */
-export const sinceCursor = z
-  .string()
-  .regex(cursorPattern, { message: 'is no cursor' })
-  .meta({ description: '`cursor` of an earlier reply: only what changed at or after it is answered.' })
+export const sinceCursor = z.string().regex(cursorPattern, { message: 'is no cursor' }).meta({
+  description:
+    '`cursor` of an earlier reply, to begin with that of the sync: only what changed at or after it is answered.',
+})
 
 export const positionPattern = /^[0-9a-f]{16}$/
 

@@ -38,7 +38,7 @@ export const appExtension = text(0, limits.groupExtensionCharactersMax).meta({
   description: "The backend's own data; members read it.",
 })
 
-const muteAll = z.enum(['none', 'members', 'everyone']).meta({ description: 'Who cannot write.' })
+export const muteAll = z.enum(['none', 'members', 'everyone']).meta({ description: 'Who cannot write.' })
 
 export const mutedUntil = z
   .union([reply.instant, z.literal('forever')])

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { limits } from '../domain/limits.ts'
 import { groupsFound } from '../projections/group.ts'
 import { example, name, pageCursor, pageLimit, positionReply, reply, someOf } from './fields.ts'
-import { attributeFields, exampleFoundGroupRow, foundGroupRow } from './group-fields.ts'
+import { attributeFields, exampleFoundGroupRow, foundGroupRow, muteAll } from './group-fields.ts'
 import { groupParams, runGroupCommand } from './groups.ts'
 import { type Operation, operation } from './operation.ts'
 
@@ -36,8 +36,8 @@ export const groupSettingOperations: readonly Operation[] = [
     method: 'PUT',
     path: '/v1/groups/:groupId/mute-all',
     summary: 'Mute all plain members, or let them speak again',
-    description: 'Only the app itself mutes everyone, and only it ends that.',
-    body: z.strictObject({ mode: z.enum(['none', 'members']) }),
+    description: 'Only the app itself mutes `everyone`, and only it ends that: of a user either is refused.',
+    body: z.strictObject({ mode: muteAll }),
     rejections: ['group.not-found', 'group.dissolved', 'group.not-allowed'],
     example: { ...positionExample, body: { mode: 'members' } },
     run: (dependencies, call, { groupId, mode }) =>

@@ -112,7 +112,8 @@ export const userOperations: readonly Operation[] = [
     method: 'PATCH',
     path: '/v1/users/me',
     summary: 'Change my profile',
-    description: 'Reaches the devices of those who hold my row: the people I share a conversation of two with.',
+    description:
+      'Reaches the devices of those who hold my row: my friends, and the people I share a conversation of two with.',
     limit: 'commands',
     body: profileBody,
     reply: positionReply,

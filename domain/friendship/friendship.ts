@@ -180,7 +180,7 @@ const refusedByGroup = ({ by, userId }: Actor, group: Group | undefined) => {
 }
 
 const requestFriend = (command: RequestFriend, state: Friendship, facts: RequestFacts): FriendshipDecision => {
-  const { by, userId, at, requestId, message, source } = command
+  const { by, userId, at, requestId, message } = command
   if (by === userId) return reject('friend.self', 'Nobody is their own friend.')
   if (!facts.peerIsLive) return reject('user.not-found', 'There is no such user.')
   if (state.since !== null) return []
@@ -190,6 +190,7 @@ const requestFriend = (command: RequestFriend, state: Friendship, facts: Request
   const refused = refusedByGroup(command, facts.group) ?? refusedByPeer(facts) ?? noRoom(facts)
   if (refused !== undefined) return refused
   const earlier = pending?.messages ?? []
+  const source = command.source ?? pending?.source
   const asked = {
     requestId: pending?.requestId ?? requestId,
     from: by,

@@ -133,6 +133,21 @@ describe('asking (R6)', () => {
       .then([asked({ at: later }, 'FriendRequestRepeated')])
   })
 
+  it('again keeps how they met, unless it says another way', () => {
+    const [source, other] = [{ kind: 'search' }, { kind: 'card' }] as const
+    for (const [said, kept] of [
+      [{}, source],
+      [{ source: other }, other],
+    ] as const) {
+      given(asked({ source }))
+        .when(request({ at: later, ...said }), facts())
+        .then([asked({ at: later, source: kept }, 'FriendRequestRepeated')])
+    }
+    given(asked({ source }))
+      .when(request({ at: later }), facts({ peerPolicy: 'anyone' }))
+      .then([made({ how: 'direct', at: later, source })])
+  })
+
   it('again and again keeps the last messages', () => {
     const messages = Array.from({ length: limits.friendRequestMessagesMax }, (_, index) => ({ text: `${index}`, at }))
     given(asked({ messages }))

@@ -31,6 +31,12 @@ export const groups: Readonly<Record<string, readonly AccessCase[]>> = {
       missing: () => ({ ...noGroup(), mode: 'members' }),
       outcomes: inGroup('ok', 'ok', 'group.not-allowed'),
     },
+    {
+      what: 'everyone',
+      args: stage => ({ ...group(stage), mode: 'everyone' }),
+      missing: () => ({ ...noGroup(), mode: 'everyone' }),
+      outcomes: inGroup('group.not-allowed', 'group.not-allowed', 'group.not-allowed'),
+    },
   ],
   searchGroups: [{ args: () => ({ q: 'a group' }), outcomes: signedIn('ok') }],
   getMember: [
