@@ -95,7 +95,7 @@ const joinGroup = (command: JoinGroup, state: Group): GroupDecision => {
   }
   const group = openToJoin(state, command.blockedBy)
   if (group === undefined) return notFound()
-  if (group.members.size >= group.memberLimit) return full(group.memberLimit)
+  if (group.members.size >= group.memberLimit) return full(group.memberLimit, 'comingIn')
   switch (doorOf(group)) {
     case 'free':
       return joined(group, [command.by], command, 'free')
@@ -155,6 +155,6 @@ export const decideApplication = (
   if (!may('join', 'stranger', group)) {
     return reject('group.join-closed', 'The group lets nobody in now. Change how it is joined, or invite the user.')
   }
-  if (group.members.size >= group.memberLimit) return full(group.memberLimit)
+  if (group.members.size >= group.memberLimit) return full(group.memberLimit, 'lettingIn')
   return joined(group, [userId], command, 'application')
 }

@@ -56,7 +56,7 @@ export const createGroup = (command: CreateGroup, state: Group, facts: CreateGro
   const others = new Set(command.memberIds)
   others.delete(by)
   const memberCount = others.size + 1
-  if (memberCount > attributes.memberLimit) return full(attributes.memberLimit)
+  if (memberCount > attributes.memberLimit) return full(attributes.memberLimit, 'lettingIn')
   const userIds = [...others]
   const group = { groupId, ...attributes, ownerId: by, by, at }
   if (attributes.inviteeConsent === 'none') {

@@ -68,10 +68,10 @@ export const addMembers = (command: AddMembers, { group, party }: Standing): Gro
   if (userIds.length === 0) return []
   if (group.inviteeConsent === 'none') {
     return group.members.size + userIds.length > group.memberLimit
-      ? full(group.memberLimit)
+      ? full(group.memberLimit, 'lettingIn')
       : joined(group, userIds, command)
   }
-  if (group.members.size >= group.memberLimit) return full(group.memberLimit)
+  if (group.members.size >= group.memberLimit) return full(group.memberLimit, 'lettingIn')
   const fresh = userIds.filter(userId => !group.invitations.has(userId))
   if (group.invitations.size + fresh.length > limits.groupInvitationsPendingMax) return invitationLimit()
   return [invited(group, userIds, command)]
@@ -98,7 +98,7 @@ const acceptInvitation = ({ by, at }: AcceptInvitation, state: Group): GroupDeci
   const found = invitedTo(state, by, at)
   if (isRejection(found)) return found
   const { group, invitation } = found
-  if (group.members.size >= group.memberLimit) return full(group.memberLimit)
+  if (group.members.size >= group.memberLimit) return full(group.memberLimit, 'comingIn')
   return joined(group, [by], { by: invitation.by, at }, 'invitation')
 }
 

@@ -84,5 +84,11 @@ export const targetRefused = (
     : reject('group.target-is-admin', 'Only the owner can do this to an admin.', data)
 }
 
-export const full = (memberLimit: number): Rejection<'group.full'> =>
-  reject('group.full', `The group has room for ${memberLimit} members. Add fewer.`, { memberLimit })
+const whatToDo = {
+  lettingIn: 'Let fewer in, or have the limit raised.',
+  comingIn: 'Come back when there is room.',
+} as const
+
+/** @param who the one who is told lets others in, or wants to come in */
+export const full = (memberLimit: number, who: keyof typeof whatToDo): Rejection<'group.full'> =>
+  reject('group.full', `The group has room for ${memberLimit} members. ${whatToDo[who]}`, { memberLimit })

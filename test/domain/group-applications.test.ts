@@ -126,6 +126,13 @@ describe('an application (R22)', () => {
       .rejects('application.not-pending')
   })
 
+  it('of a full group tells each what they can do about it', () => {
+    const state = given(...open({ memberLimit: 4 }), applied(guest), added([second], 4, owner)).state()
+    const told = (command: GroupCommand) => group.decide(command, state, undefined)
+    expect(told(approve(guest, owner))).toMatchObject({ detail: expect.stringMatching(/Let fewer in/) })
+    expect(told(join(stranger))).toMatchObject({ detail: expect.stringMatching(/Come back/) })
+  })
+
   it('needs room, and a group that still lets people in, when it is approved', () => {
     given(...open({ memberLimit: 4 }), applied(guest), added([second], 4, owner))
       .when(approve(guest, owner))
