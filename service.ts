@@ -40,6 +40,7 @@ import { type Runner, startRunner } from './projections/runner.ts'
 import { readModelsVersion } from './projections/schema.ts'
 import { openSignalLine, type SignalLine } from './projections/signals.ts'
 import { syncOf } from './projections/sync.ts'
+import { type Presence, startPresence } from './realtime/presence-signals.ts'
 import { type Realtime, startRealtime } from './realtime/server.ts'
 import { syncDocument } from './realtime/sync.ts'
 import { createSyncTurns, type SyncTurns } from './realtime/sync-turns.ts'
@@ -95,6 +96,9 @@ interface Parts extends Stores {
   /** What stands before the position in every cursor. */
   readonly cursorPrefix: string
   readonly syncTurns: SyncTurns
+  /** To the other nodes; undefined when there can be none, or none need be told. */
+  readonly signalLine: SignalLine | undefined
+  readonly presence: Presence
 }
 
 /** Starts what the configuration asks for; resolves when it is ready. Everything opened is closed again when it fails. */
@@ -170,7 +174,7 @@ const openNode = async (
 
 /** What runs operations, for HTTP and for frames alike. */
 const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => string): Execution => {
-  const { node, database, keys, tokens, runner, syncTurns, onError } = parts
+  const { node, database, keys, tokens, runner, syncTurns, presence, onError } = parts
   const { config, logger } = parts.options
   const codes = createCodeDelivery(
     codeSendersOf({
@@ -207,6 +211,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
         version,
         socketUrl: realtimeUrl,
       },
+      presence: presence.of,
       sync: (userId, cursor) => syncDocument(syncing, userId, cursor),
     },
     passed: (position, timeoutMs) => runner.passed(position, timeoutMs),
@@ -216,8 +221,8 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
 
 const readSnapshot = (database: Database) => (userId: UserId, since: Position | null) => syncOf(database, userId, since)
 
-const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine | undefined): Promise<Realtime> => {
-  const { node, database, tokens, cursorPrefix, syncTurns, onError } = parts
+const openRealtime = (parts: Parts, execution: Execution): Promise<Realtime> => {
+  const { node, database, tokens, cursorPrefix, syncTurns, signalLine, presence, onError } = parts
   const { config } = parts.options
   const dispatch = createDispatch({ operations, execution })
   // A hello costs at least what a query does; asked before the token is looked at.
@@ -233,6 +238,7 @@ const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine
     syncTurns,
     readMembers: (userId, groupId) => allMembersOf(database, userId, groupId),
     signalLine,
+    presence,
     allowedOrigins: originsOf(config) === '*' ? undefined : config.CORS_ORIGINS,
     trustProxy: config.TRUST_PROXY,
     rateLimits: config.RATE_LIMITS === 'on',
@@ -241,8 +247,8 @@ const openRealtime = (parts: Parts, execution: Execution, signalLine: SignalLine
 }
 
 /** To the other nodes, where there can be any: the embedded database belongs to one process. */
-const openLine = async ({ options: { config, logger } }: Parts, closers: Closers): Promise<SignalLine | undefined> => {
-  if (config.DATABASE_URL === undefined) return undefined
+const openLine = async ({ config, logger }: ServiceOptions, closers: Closers): Promise<SignalLine | undefined> => {
+  if (config.DATABASE_URL === undefined || !(has(config, 'api') || has(config, 'realtime'))) return undefined
   const line = await openSignalLine(config.DATABASE_URL, logger)
   closers.push(() => line.close())
   return line
@@ -310,17 +316,19 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   closers.push(() => node.close())
   const tokens = createTokens({ keys: stores.keys, clock: systemClock, sessionIsValid: node.sessionIsValid })
   const cursorPrefix = `${stores.store.logId}.${readModelsVersion}.`
-  const parts: Parts = { ...stores, options, node, tokens, onError, cursorPrefix, syncTurns: createSyncTurns() }
+  const signalLine = await openLine(options, closers)
+  const presence = startPresence({ clock: systemClock, line: signalLine })
+  closers.push(() => presence.close())
+  const syncTurns = createSyncTurns()
+  const parts: Parts = { ...stores, options, node, tokens, onError, cursorPrefix, syncTurns, signalLine, presence }
   const followers = startFollowers(parts, closers)
   startJobs(parts, closers)
 
   let realtime: Realtime | undefined
-  let signalLine: SignalLine | undefined
   const realtimeUrl = () => config.PUBLIC_REALTIME_URL ?? socketUrl(config.HOST, realtime?.port ?? config.REALTIME_PORT)
   const execution = buildExecution(parts, closers, realtimeUrl)
   if (has(config, 'realtime')) {
-    signalLine = await openLine(parts, closers)
-    realtime = await openRealtime(parts, execution, signalLine)
+    realtime = await openRealtime(parts, execution)
     closers.push(() => realtime?.close())
   }
 
@@ -331,9 +339,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     tokens,
     adminKeys: createAdminKeys(node),
     readiness: () => (draining ? ['the shutdown'] : unreadyParts(node, stores.watch)),
-    registry: createRegistry(
-      readings({ node, runner: stores.runner, realtime, signalLine, syncTurns: parts.syncTurns, followers }),
-    ),
+    registry: createRegistry(readings({ node, runner: stores.runner, realtime, signalLine, syncTurns, followers })),
     logger,
     version,
     socketUrl: realtimeUrl,

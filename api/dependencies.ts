@@ -1,6 +1,6 @@
 // Owns what the operations work with. main.ts builds it; nothing here is built twice or looked up anywhere else.
 
-import type { Position, UserId } from '../domain/ids.ts'
+import type { Instant, Position, UserId } from '../domain/ids.ts'
 import type { DevicePolicy } from '../domain/session/session.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { Database } from '../projections/database.ts'
@@ -37,6 +37,13 @@ export interface OperationDependencies {
   /** Whether the read models passed the position within the time. */
   readonly passed: (position: Position, timeoutMs: number) => Promise<boolean>
   readonly settings: ApiSettings
+  /** Whether somebody is online, since when, and when that is said. */
+  readonly presence: (userId: UserId) => {
+    readonly userId: UserId
+    readonly online: boolean
+    readonly since: Instant | null
+    readonly at: Instant
+  }
   /** The sync of the live room as JSON text; a refusal when the cursor cannot be used. */
   readonly sync: (userId: UserId, since: string | undefined) => Promise<string | Refusal>
 }

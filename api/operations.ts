@@ -22,6 +22,7 @@ import { memberOperations } from './members.ts'
 import { messageOperations } from './messages.ts'
 import { notificationOperations } from './notifications.ts'
 import type { Operation } from './operation.ts'
+import { presenceOperations } from './presence.ts'
 import { sessionOperations } from './sessions.ts'
 import { syncOperations } from './sync.ts'
 import { userSearchOperations } from './user-search.ts'
@@ -35,6 +36,7 @@ export const operations: readonly Operation[] = [
   ...accountClosingOperations,
   ...sessionOperations,
   ...userOperations,
+  ...presenceOperations,
   ...userSearchOperations,
   ...friendRequestOperations,
   ...friendOperations,

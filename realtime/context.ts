@@ -3,6 +3,7 @@
 import type { GroupId, Position, SessionId, UserId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
 import type { Hub } from './hub.ts'
+import type { Presence } from './presence-signals.ts'
 import type { CursorPrefix } from './protocol.ts'
 import type { Signals } from './signals.ts'
 import type { DeviceSocket } from './socket.ts'
@@ -42,6 +43,7 @@ export interface SocketContext {
     groupId: GroupId,
   ) => Promise<{ position: Position; items: readonly string[] } | undefined>
   readonly signals: Signals
+  readonly presence: Presence
   readonly replySoon: (socket: DeviceSocket) => void
   readonly rateLimits: boolean
   /** Time that a socket may take for its hello. */

@@ -8,6 +8,7 @@ import type { SignalLine } from '../projections/signals.ts'
 import { createClientAddress } from './client-address.ts'
 import type { Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
 import { createHub, type Hub } from './hub.ts'
+import type { Presence } from './presence-signals.ts'
 import {
   atFrame,
   atIntervalMs,
@@ -48,6 +49,7 @@ export interface RealtimeOptions {
   readonly readMembers: SocketContext['readMembers']
   /** To the other nodes; undefined when there can be none. */
   readonly signalLine: SignalLine | undefined
+  readonly presence: Presence
   /** Origins that browsers may connect from; undefined: any. */
   readonly allowedOrigins: readonly string[] | undefined
   /** TRUST_PROXY: addresses or networks whose X-Forwarded-For is believed; undefined: nobody's. */

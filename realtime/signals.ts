@@ -1,4 +1,4 @@
-// Owns what nodes tell each other past the log: somebody types, a device opened a socket. Never stored, never waited for; one
+// Owns what nodes tell each other past the log: somebody types, a device opened a socket, who is online. Never stored, never waited for; one
 // that is lost costs a hint, or leaves an old socket to its time-out. Within one node no line is needed.
 
 import { z } from 'zod'
@@ -10,12 +10,18 @@ import type { SignalLine } from '../projections/signals.ts'
 import type { FollowedUser, Hub, LiveSocket } from './hub.ts'
 import { groupTopic, type Topic, typingFrame, userTopic } from './protocol.ts'
 
+const userAt = z.tuple([z.string().transform(id => id as UserId), z.int()]).readonly()
+const usersAt = z.array(userAt).readonly()
+
 /** Ids are not looked into: another node made them. Fields that a newer node adds are left aside. */
 const signalSchema = z.discriminatedUnion('signal', [
   z.object({ signal: z.literal('typing'), conversationId: z.string(), from: z.string() }),
   z.object({ signal: z.literal('opened'), userId: z.string(), sessionId: z.string(), openedAs: z.string() }),
+  z.object({ signal: z.literal('whoIsOnline') }),
+  z.object({ signal: z.literal('online'), node: z.string(), users: usersAt }),
+  z.object({ signal: z.literal('wentOffline'), node: z.string(), users: usersAt }),
 ])
-type Signal = z.infer<typeof signalSchema>
+export type Signal = z.infer<typeof signalSchema>
 
 export interface Signals {
   /** Tells the others of a conversation that somebody types, if they may be told. */
@@ -55,7 +61,7 @@ const mayType = async (node: Node, from: UserId, conversationId: ConversationId)
 }
 
 /** What a newer node says and this one does not know is left aside. */
-const parsed = (text: string): Signal | undefined => {
+export const signalOf = (text: string): Signal | undefined => {
   try {
     return signalSchema.safeParse(JSON.parse(text)).data
   } catch {
@@ -82,10 +88,12 @@ export const createSignals = ({ node, hub, publish, line }: SignalsDependencies)
   }
 
   line?.onText(text => {
-    const signal = parsed(text)
+    const signal = signalOf(text)
     if (signal === undefined) return
     // Whether they may be told was asked where it came from.
     if (signal.signal === 'typing') return publishTyping(signal.from as UserId, signal.conversationId as ConversationId)
+    // Who is online is heard elsewhere, by processes without sockets too.
+    if (signal.signal !== 'opened') return
     const user = hub.followed(signal.userId as UserId)
     if (user !== undefined) replaceSockets(user.sockets, signal.sessionId, signal.openedAs)
   })

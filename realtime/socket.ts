@@ -121,7 +121,9 @@ export class DeviceSocket implements LiveSocket {
     this.#replies = []
     this.#giveUpTurn()
     this.#out.onClose()
-    if (this.#user !== undefined) this.#context.hub.detach(this.#user, this)
+    if (this.#user === undefined) return
+    this.#context.hub.detach(this.#user, this)
+    this.#context.presence.went(this.#user.userId)
   }
 
   onDrain(): void {
@@ -345,6 +347,7 @@ export class DeviceSocket implements LiveSocket {
     this.#openedAs = this.#context.signals.opened(user, this.sessionId)
     this.#user = user
     this.#context.hub.attach(user, this)
+    this.#context.presence.came(user.userId)
   }
 
   /** Sends what was routed meanwhile, in pieces while it is much; the rest and the subscriptions in one turn. */

@@ -166,6 +166,7 @@ export const startHarness = async (): Promise<Harness> => {
       codes,
       rateLimits: { on: true, take: (...subject) => (settings.rateLimits ? limits.take(...subject) : undefined) },
       settings,
+      presence: userId => ({ userId, online: false, since: null, at: clock.now() }),
       sync: async (userId, since) => `{"reset":${since === undefined},"rows":[],"cursor":"${userId}"}`,
     },
     passed: (position, timeoutMs) => runner.passed(position, timeoutMs),

@@ -136,6 +136,7 @@ const accounts: Readonly<Record<string, readonly AccessCase[]>> = {
     },
   ],
   listUsers: [{ args: ({ guest }) => ({ ids: guest.userId }), outcomes: signedIn('ok') }],
+  getPresence: [{ args: ({ guest }) => ({ ids: guest.userId }), outcomes: signedIn('ok') }],
   getOwnUser: [{ outcomes: signedIn('ok') }],
   updateOwnUser: [{ args: () => ({ signature: unique('signature') }), outcomes: signedIn('ok') }],
   searchUsers: [{ args: ({ guest }) => ({ q: guest.userName }), outcomes: signedIn('ok') }],

@@ -4,6 +4,7 @@
 import { reject } from '../../domain/decider.ts'
 import type { ConversationId, GroupId, Position, SessionId, UserId } from '../../domain/ids.ts'
 import type { Dispatch, SocketCall } from '../../realtime/context.ts'
+import { startPresence } from '../../realtime/presence-signals.ts'
 import { type Realtime, type RealtimeOptions, startRealtime } from '../../realtime/server.ts'
 import type { SyncSnapshot } from '../../realtime/sync.ts'
 import { createSyncTurns } from '../../realtime/sync-turns.ts'
@@ -71,6 +72,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
   }
   await caughtUp(node)
   const sockets: RawSocket[] = []
+  const presence = startPresence({ clock, line: undefined })
   const realtime = await startRealtime({
     node,
     host: '127.0.0.1',
@@ -93,6 +95,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
     },
     readMembers: (userId: UserId, groupId: GroupId) => server.members(userId, groupId),
     signalLine: undefined,
+    presence,
     syncTurns: createSyncTurns(),
     allowedOrigins: undefined,
     rateLimits: true,
@@ -140,6 +143,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
     },
     close: async () => {
       await realtime.close()
+      presence.close()
       for (const socket of sockets) socket.destroy()
       store.subscriptionGate.open()
       await node.close()
