@@ -156,6 +156,7 @@ describe('the table', () => {
         "GET /v1/groups/:/members/:",
         "GET /v1/groups/search",
         "GET /v1/notifications",
+        "GET /v1/presence",
         "GET /v1/server",
         "GET /v1/sessions",
         "GET /v1/sync",

@@ -175,6 +175,21 @@ describeWithPostgres('two nodes', () => {
     await settled(401)
   })
 
+  test('both know who is online, with a socket on whichever, and since when', { timeout: slowMsMax }, async () => {
+    const { ada, bob, onA, onB } = await pair()
+    const path = `/v1/presence?ids=${ada.userId},${bob.userId}`
+    const token = ada.sessions[0]?.accessToken
+    const seen = async ({ process }: Node): Promise<{ online: boolean; since: string }[]> =>
+      expectOk(await createApi(process.httpUrl)('GET', path, { token })).items
+    const onBoth = async () => (await Promise.all([a, b].map(seen))).flat().map(({ online }) => online)
+    await expect.poll(onBoth, { timeout: 10_000 }).toEqual([true, true, true, true])
+    const [fromA, fromB] = (await Promise.all([a, b].map(seen))).map(rows => rows.map(({ since }) => since))
+    expect(fromA).toEqual(fromB)
+    await onB.close()
+    await expect.poll(onBoth, { timeout: 20_000 }).toEqual([true, false, true, false])
+    await onA.close()
+  })
+
   test('end every other device on both when the password is changed on one', { timeout: slowMsMax }, async () => {
     const ada = await person(a, 'kept', 'other')
     const [kept, other] = ada.sessions as [SignedIn, SignedIn]
