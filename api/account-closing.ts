@@ -11,7 +11,7 @@ import { useCode, wrongCode } from './code-use.ts'
 import { channels } from './codes/delivery.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { isRefusal, type Refusal } from './errors.ts'
+import { invalid, isRefusal, type Refusal } from './errors.ts'
 import { afterMsMax, readModelsBehind } from './execution.ts'
 import { example, positionReply } from './fields.ts'
 import { type Call, type Operation, operation } from './operation.ts'
@@ -22,16 +22,16 @@ const body = z
     code: codeDigits.optional(),
     channel: z.enum(channels).optional().meta({
       description:
-        'Where the code was sent, with purpose `close`: `sms` to the phone number, `email` to the address of the account.',
+        'Where the code was sent, with purpose `close`: `sms` to the phone number, `email` to the address of the account. Needed only where the account has both.',
     }),
   })
   .superRefine((fields, context) => {
     const wrong = (path: string, message: string) => context.addIssue({ code: 'custom', message, path: [path] })
     if ((fields.password === undefined) === (fields.code === undefined))
       wrong('password', 'give exactly one of password, code')
-    if ((fields.code === undefined) !== (fields.channel === undefined)) wrong('channel', 'goes with a code')
+    if (fields.code === undefined && fields.channel !== undefined) wrong('channel', 'goes with a code')
   })
-  .meta({ oneOf: [{ required: ['password'] }, { required: ['code', 'channel'] }] })
+  .meta({ oneOf: [{ required: ['password'] }, { required: ['code'] }] })
 
 type Body = z.output<typeof body>
 
@@ -43,7 +43,12 @@ const proofOf = async (
   { password, code, channel }: Body,
 ): Promise<{ readonly checkedEpoch?: number } | Refusal> => {
   if (code === undefined) return reauthenticated(dependencies, found, password ?? '')
-  const hmac = found.identities[channel === 'sms' ? 'phone' : 'email']
+  const { phone, email } = found.identities
+  if (channel === undefined && phone !== undefined && email !== undefined) {
+    return invalid([{ path: 'channel', message: 'is needed: the account has a phone number and an e-mail address' }])
+  }
+  const only = phone === undefined ? 'email' : 'sms'
+  const hmac = (channel ?? only) === 'sms' ? phone : email
   if (hmac === undefined) return wrongCode
   return (await useCode(dependencies, call, { hmac, purpose: 'close', code })) ?? {}
 }

@@ -52,6 +52,30 @@ describe('closing an account', { timeout: slowMsMax }, () => {
     expect((await close(ada, 'not the password')).body.code).toBe('account.wrong-password')
   })
 
+  test('of one without a password is by a code, sent to what the account signs in by', async () => {
+    const key = await service.adminKey()
+    const [email, phone] = ['grace@example.org', '+447946012345'] as const
+    const asMade = async (userId: string, more: object) => {
+      expectOk(await ask('POST', '/v1/admin/accounts', { token: key, body: { userId, name: 'Grace', ...more } }))
+      const path = `/v1/admin/accounts/${userId}/sessions`
+      return expectOk(await ask('POST', path, { token: key, body: { device } })).accessToken as string
+    }
+    const codeTo = (channel: string, target: string) =>
+      service.codeSentBy(target, () => ask('POST', '/v1/codes', { body: { channel, target, purpose: 'close' } }))
+    const closing = (token: string, body: object) => ask('DELETE', '/v1/users/me', { token, body })
+
+    const one = await asMade('grace-1', { email })
+    const code = await codeTo('email', email)
+    expect((await closing(one, { code, channel: 'sms' })).body.code).toBe('code.wrong')
+    const { position } = expectOk(await closing(one, { code }))
+    await whenFreed('grace-1', position)
+
+    const both = await asMade('grace-2', { email: 'g@example.org', phone })
+    const other = await codeTo('sms', phone)
+    expect((await closing(both, { code: other })).body).toMatchObject({ errors: [{ path: 'channel' }] })
+    expectOk(await closing(both, { code: other, channel: 'sms' }))
+  })
+
   test('ends its devices, leaves its groups, frees its name, and keeps what was written', async () => {
     const [ada, bob] = await enter('ada', 'bob')
     const conversationId = between(ada, bob)
