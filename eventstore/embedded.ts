@@ -36,6 +36,12 @@ const batchUnitsMax = 8_388_608
 const waitingAppendsMax = 100_000
 const waitingUnitsMax = 268_435_456
 
+/**
+ * With less room on the disk no commit is begun: LMDB's binding may end the process when the disk is full in the middle of one.
+ * As much as others may write while a commit is under way.
+ */
+const freeBytesMinUsual = 33_554_432
+
 /** A commit that takes longer leaves its appends' outcome unknown, and refuses others until it ends. */
 export const commitStalledMs = 30_000
 
@@ -51,6 +57,8 @@ export interface EmbeddedOptions {
   readonly logger?: EmbeddedLogger
   /** For tests: a smaller buffer for consumers that are behind. */
   readonly bufferEventsMax?: number
+  /** For tests: less room on the disk with which writing goes on. */
+  readonly freeBytesMin?: number
 }
 
 /**
@@ -97,6 +105,7 @@ class EmbeddedStore implements EventStore {
   private isStalled = false
   /** Another process wrote the log although this one owns the folder: it must not go on. */
   private isLost = false
+  private isFull = false
   private reopening: Promise<EmbeddedLog | undefined> | undefined
   private closing: Promise<void> | undefined
   private drained: (() => void) | undefined
@@ -246,6 +255,10 @@ class EmbeddedStore implements EventStore {
       settle(appends, () => new Unavailable(this.whyNot()))
       return
     }
+    if (this.lacksRoom()) {
+      settle(appends, () => new Unavailable(`the disk under ${this.folder.path} is full: make room on it`))
+      return
+    }
     const batch = new Batch(this.tails, this.log)
     for (const append of appends) append.outcome = decided(batch, append)
     try {
@@ -259,6 +272,18 @@ class EmbeddedStore implements EventStore {
     }
     if (batch.events.length > 0) this.hub.publish(batch.events)
     settle(appends, append => append.outcome)
+  }
+
+  /** Asked before every commit; told once when it changes. */
+  private lacksRoom(): boolean {
+    const { path } = this.folder
+    const isFull = (freeBytes(path) ?? Number.POSITIVE_INFINITY) < (this.options.freeBytesMin ?? freeBytesMinUsual)
+    if (isFull !== this.isFull) {
+      if (isFull) this.options.logger?.error({ folder: path }, 'event log does not write: the disk is full, make room')
+      else this.options.logger?.info({ folder: path }, 'event log writes again: there is room')
+      this.isFull = isFull
+    }
+    return isFull
   }
 
   private async written(log: EmbeddedLog, batch: Batch, appends: readonly WaitingAppend[]): Promise<void> {
@@ -286,7 +311,10 @@ class EmbeddedStore implements EventStore {
    * Returns what the appends are to be told, or nothing when the batch is there after all.
    */
   private async recover(batch: Batch, cause: unknown): Promise<Unavailable | UnknownOutcome | undefined> {
-    const reason = `${(cause as Error).message}, ${freeMebibytes(this.folder.path)} MiB free in ${this.folder.path}`
+    // A full disk shows as one of several errors, so the room that is left is always told.
+    const free = freeBytes(this.folder.path)
+    const freeText = free === undefined ? 'unknown' : Math.floor(free / 1_048_576)
+    const reason = `${(cause as Error).message}, ${freeText} MiB free in ${this.folder.path}`
     this.options.logger?.error({ folder: this.folder.path, reason }, 'event log could not write')
     this.isLost ||= cause instanceof Fenced
     const broken = this.log
@@ -344,12 +372,12 @@ const settle = (
   }
 }
 
-/** A full disk shows as one of several errors, so the room that is left is always told. */
-const freeMebibytes = (path: string): number | 'unknown' => {
+/** Undefined where the file system does not tell. */
+const freeBytes = (path: string): number | undefined => {
   try {
     const { bavail, bsize } = statfsSync(path)
-    return Math.floor((bavail * bsize) / 1_048_576)
+    return bavail * bsize
   } catch {
-    return 'unknown'
+    return undefined
   }
 }

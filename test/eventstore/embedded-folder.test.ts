@@ -247,10 +247,28 @@ const smallDisk = async (mebibytes: number): Promise<string | undefined> => {
   return disk
 }
 
+/** Writes on when hardly any room is left, so that a disk of a few mebibytes shows what a write to a full one does. */
+const untilItIsFull = { freeBytesMin: 0 }
+
+test('with little room left on the disk nothing is written, and writing goes on when there is room again', async context => {
+  const dataDir = await smallDisk(48)
+  if (!dataDir) return context.skip('mounting a file system needs privileges')
+  const store = await openStore(dataDir)
+  await store.append('account-a', newEvents(1), 'none')
+  await writeFile(join(dataDir, 'ballast'), Buffer.alloc(20_000_000))
+  expect(await failureOf(() => store.append('account-a', newEvents(1), 0))).toMatchObject({
+    code: 'unavailable',
+    message: expect.stringMatching(/is full: make room/),
+  })
+  expect(await store.head()).toBe(positionOf(1))
+  await rm(join(dataDir, 'ballast'))
+  expect(await store.append('account-a', newEvents(1), 0)).toEqual({ revision: 1, position: positionOf(2) })
+})
+
 test('a full disk refuses appends as unavailable, writes none of them by half, and goes on when there is room', async context => {
   const dataDir = await smallDisk(8)
   if (!dataDir) return context.skip('mounting a file system needs privileges')
-  const store = await openStore(dataDir)
+  const store = await openStore(dataDir, untilItIsFull)
   await writeFile(join(dataDir, 'ballast'), Buffer.alloc(3_000_000))
   const filler = () => newEvent({ data: { letters: 'x'.repeat(30_000) } })
   let revision: number | 'none' = 'none'
@@ -296,7 +314,7 @@ test('a log cannot be made on a full disk, and can be made as soon as there is r
     await truncate(ballast, size - (size % 4_096) - freeBytes)
     expect(await failureOf(() => openEmbeddedStore({ dataDir }))).toBeInstanceOf(Unavailable)
     await rm(ballast)
-    const store = await openStore(dataDir)
+    const store = await openStore(dataDir, untilItIsFull)
     expect(await store.append('account-a', newEvents(1), 'none')).toEqual({ revision: 0, position: positionOf(1) })
     await store.close()
   }
@@ -305,7 +323,7 @@ test('a log cannot be made on a full disk, and can be made as soon as there is r
 test('subscriptions live through a failed commit and hear only what was written', async context => {
   const dataDir = await smallDisk(4)
   if (!dataDir) return context.skip('mounting a file system needs privileges')
-  const store = await openStore(dataDir)
+  const store = await openStore(dataDir, untilItIsFull)
   const controller = new AbortController()
   const iterator = store.subscribe({ from: 'start', signal: controller.signal })[Symbol.asyncIterator]()
   const first = iterator.next()
