@@ -25,6 +25,8 @@ export const personas = [
   'backend',
   /** A device of the member that was signed out. */
   'ended',
+  /** Whom the app's backend has banned, on the device they had. */
+  'banned',
 ] as const
 export type Persona = (typeof personas)[number]
 
@@ -124,6 +126,9 @@ export const openTheatre = async (service: TestService): Promise<Theatre> => {
   const ended = await service.signIn(people.member, 'ended')
   await ask(service, people.member, 'DELETE', `/v1/sessions/${ended.sessionId}`)
   const adminKey = await service.adminKey()
+  const banned = await service.person('banned')
+  const ban = `/v1/admin/accounts/${banned.userId}/ban`
+  expectOk(await service.api('PUT', ban, { token: adminKey, body: { until: null, reason: 'Spam' } }))
   let last: Stage | undefined
   return {
     people,
@@ -131,6 +136,7 @@ export const openTheatre = async (service: TestService): Promise<Theatre> => {
     tokenOf: persona => {
       if (persona === 'anonymous') return undefined
       if (persona === 'backend') return adminKey
+      if (persona === 'banned') return banned.token
       return persona === 'ended' ? ended.accessToken : people[persona].token
     },
     stage: async ({ everyoneInvites } = { everyoneInvites: false }) => {
