@@ -78,11 +78,6 @@ const columnsOf = (attributes: Partial<GroupAttributes>): Partial<AttributeColum
     ),
   )
 
-const attributesOf = (row: AttributeColumns): GroupAttributes =>
-  Object.fromEntries(
-    groupAttributes.map(attribute => [attribute, row[columnOf[attribute]]]),
-  ) as unknown as GroupAttributes
-
 /** As names are compared in a search: without case. */
 export const searchKeyOf = (text: string): string => text.toLowerCase()
 
@@ -171,8 +166,25 @@ export type MemberGroupRow = GroupTable & {
 /** The columns of such a row, of `g` and `m`. */
 export const memberGroupColumns = 'g.*, m.role, m.muted_until, m.nickname, m.extension as my_extension, m.followed_ids'
 
+/** Field by field, see domain/group/row.ts. */
 const partsFrom = (row: GroupTable): GroupRowParts => ({
-  ...attributesOf(row),
+  name: row.name,
+  avatarUrl: row.avatar_url,
+  introduction: row.introduction,
+  extension: row.extension,
+  appExtension: row.app_extension,
+  memberLimit: row.member_limit,
+  joinMode: row.join_mode,
+  inviteMode: row.invite_mode,
+  inviteeConsent: row.invitee_consent,
+  editMode: row.edit_mode,
+  editExtensionMode: row.edit_extension_mode,
+  muteAll: row.mute_all,
+  historyBeforeJoin: row.history_before_join,
+  hideMemberProfiles: row.hide_member_profiles,
+  noFriendRequestsBetweenMembers: row.no_friend_requests,
+  autoApprove: row.auto_approve,
+  searchable: row.searchable,
   groupId: row.group_id,
   ownerId: row.owner_id,
   memberCount: row.member_count,

@@ -3,7 +3,7 @@
 import { type ConversationId, type GroupId, groupConversationId, type Instant, type UserId } from '../ids.ts'
 import type { MemberProfile } from '../member/events.ts'
 import type { GroupRole } from '../rows.ts'
-import { type GroupAttributes, groupAttributes } from './attributes.ts'
+import type { GroupAttributes } from './attributes.ts'
 import type { MutedUntil } from './events.ts'
 import type { Group } from './state.ts'
 
@@ -37,9 +37,26 @@ export interface OwnParts {
   readonly profile: MemberProfile
 }
 
-/** Attribute by attribute, so that the order of the fields never depends on where they come from. */
-const attributesOf = (group: GroupAttributes): GroupAttributes =>
-  Object.fromEntries(groupAttributes.map(attribute => [attribute, group[attribute]])) as unknown as GroupAttributes
+/** Field by field: lists of groups are made of these, and an object spread from a loop costs ten times as much. */
+const attributesOf = (group: GroupAttributes): GroupAttributes => ({
+  name: group.name,
+  avatarUrl: group.avatarUrl,
+  introduction: group.introduction,
+  extension: group.extension,
+  appExtension: group.appExtension,
+  memberLimit: group.memberLimit,
+  joinMode: group.joinMode,
+  inviteMode: group.inviteMode,
+  inviteeConsent: group.inviteeConsent,
+  editMode: group.editMode,
+  editExtensionMode: group.editExtensionMode,
+  muteAll: group.muteAll,
+  historyBeforeJoin: group.historyBeforeJoin,
+  hideMemberProfiles: group.hideMemberProfiles,
+  noFriendRequestsBetweenMembers: group.noFriendRequestsBetweenMembers,
+  autoApprove: group.autoApprove,
+  searchable: group.searchable,
+})
 
 /** A group as one of its members sees it. */
 export const groupRow = (group: GroupRowParts, { role, mutedUntil, profile }: OwnParts): GroupRow => ({
