@@ -73,12 +73,12 @@ describe('signing up', () => {
     ['phone number', '+49 1512 3456789', { phone: '+4915123456789' }],
   ])('by %s and code needs no password, and shows the target to its owner only', async (_what, target, shown) => {
     const [compared] = Object.values(shown) as [string]
+    const other = await service.person('other')
     const code = await codeFor('register', compared)
     const named = target.includes('@') ? { email: target } : { phone: target }
     const { userId, position: at } = expectOk(
       await ask('POST', '/v1/accounts', { body: { ...named, code, name: 'Bob' } }),
     )
-    const other = await service.person('other')
     await whenReadable(ask, other.token, at)
     const seen = await ask('GET', `/v1/users/${userId}`, { token: other.token })
     expect(seen.body).toEqual({ userId, name: 'Bob' })
