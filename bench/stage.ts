@@ -46,7 +46,8 @@ export interface Stage {
   residentBytes(): number
   /** How long the read models take to pass what is in the log now. */
   lagMs(): Promise<number>
-  restartServer(): Promise<void>
+  /** Stops the server, works, and starts it again. */
+  whileStopped<Value>(work: () => Promise<Value>): Promise<Value>
   end(): Promise<void>
 }
 
@@ -144,9 +145,11 @@ export const openStage = async <Seeded>(
     measure: work => measured(settings, watched, work),
     residentBytes: () => residentBytesOf(server.pid),
     lagMs: () => probeLag(server),
-    restartServer: async () => {
+    whileStopped: async work => {
       await server.stop()
+      const value = await work()
       server = await start()
+      return value
     },
     end: async () => {
       load.end()

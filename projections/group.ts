@@ -264,8 +264,7 @@ export const groupsCreatedCount = async (database: Queryable, userId: UserId): P
 const fullUsers = statement(
   'group-full-users',
   `select k.user_id from unnest($1::text[]) as k (user_id)
-   where (select count(*) from (
-       select from member m where m.user_id = k.user_id and m.removed_at is null limit $2::int) t) >= $2::int
+   where (select c.groups from membership_count c where c.user_id = k.user_id) >= $2::int
      and (select count(*) from member m where m.user_id = k.user_id and m.removed_at is null
        and (select g.dissolved_at from "group" g where g.group_id = m.group_id) is null) >= $2::int`,
 )

@@ -6,7 +6,7 @@ import type { GroupId, Instant, Position, UserId } from '../domain/ids.ts'
 import { type MemberRow, memberRow } from '../domain/member/row.ts'
 import type { GroupRole } from '../domain/rows.ts'
 import type { Recorded } from './batch.ts'
-import { type Queryable, statement } from './database.ts'
+import { type Queryable, statement, type Transaction } from './database.ts'
 import { cursorKey, type Page, type PageOptions, pageOf } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { MemberTable } from './schema.ts'
@@ -25,6 +25,8 @@ const table = tableOf('member', ['group_id', 'user_id'], {
   removed_at: 'timestamptz',
   position: 'text',
 })
+
+const counts = tableOf('membership_count', ['user_id'], { user_id: 'text', groups: 'integer' })
 
 const folds = [
   'GroupCreated',
@@ -118,9 +120,30 @@ const step = (fold: Fold<MemberTable>, { type, data, position }: MemberEvent): v
   }
 }
 
+const membershipsIn = (row: MemberTable): number => (row.removed_at === null ? 1 : 0)
+
+/** Who came in counts one group more, who went one less. Whoever was ever in a group has a count. */
+const count = async (
+  transaction: Transaction,
+  changes: readonly (readonly [userId: UserId, change: number])[],
+): Promise<void> => {
+  const sums = new Map<UserId, number>()
+  for (const [userId, change] of changes) sums.set(userId, (sums.get(userId) ?? 0) + change)
+  const fold = await startFold(
+    transaction,
+    counts,
+    [...sums.keys()].map(userId => [userId]),
+  )
+  for (const [userId, change] of sums) {
+    const row = fold.get(userId)
+    if (row === undefined || change !== 0) fold.put({ user_id: userId, groups: (row?.groups ?? 0) + change })
+  }
+  await fold.write()
+}
+
 export const memberProjection: Projection = {
   name: 'member',
-  tables: ['member'],
+  tables: ['member', 'membership_count'],
   reads: [],
   folds,
   apply: async (transaction, batch) => {
@@ -128,8 +151,10 @@ export const memberProjection: Projection = {
     if (events.length === 0) return
     const keys = events.flatMap(event => usersIn(event).map(userId => [event.data.groupId, userId]))
     const fold = await startFold(transaction, table, keys)
+    const before = Array.from(fold.rows(), row => [row.user_id, -membershipsIn(row)] as const)
     for (const event of events) step(fold, event)
     await fold.write()
+    await count(transaction, [...before, ...Array.from(fold.rows(), row => [row.user_id, membershipsIn(row)] as const)])
   },
 }
 

@@ -76,6 +76,7 @@ const groups = [
   'create index member_by_user on member (user_id, group_id)',
   'create index member_by_order on member (group_id, joined_at, user_id) where removed_at is null',
   'create index member_by_removed on member (removed_at) where removed_at is not null',
+  `create table membership_count (user_id ${id} primary key, groups integer not null) ${oftenChanged}`,
   `create table group_request (
      group_id ${id}, user_id ${id}, kind text, request_id ${id} not null, group_name text, by_id ${id} not null,
      message text, requested_at timestamptz not null, expires_at timestamptz not null, removed_at timestamptz,

@@ -238,6 +238,12 @@ export interface MemberTable {
   position: Position
 }
 
+/** In how many groups a user is, dissolved ones included. */
+export interface MembershipCountTable {
+  user_id: UserId
+  groups: number
+}
+
 /** An invitation or an application; tombstoned once it has ended. */
 export interface GroupRequestTable {
   group_id: GroupId
@@ -304,6 +310,7 @@ export interface Schema {
   member_span: MemberSpanTable
   group: GroupTable
   member: MemberTable
+  membership_count: MembershipCountTable
   group_request: GroupRequestTable
   announcement: AnnouncementTable
   notification: NotificationTable

@@ -124,7 +124,7 @@ export const resumeCase: Case = {
         })
       const fromRing = await measure('from the ring', async () => {})
       // A server that has just started has nothing in its ring.
-      const fromRows = await measure('from the read models', () => stage.restartServer())
+      const fromRows = await measure('from the read models', () => stage.whileStopped(async () => {}))
       return [fromRing, fromRows]
     } finally {
       await stage.end()

@@ -49,7 +49,7 @@ export const idleCase: Case = {
     for (let run = 0; run < settings.runs; run++) {
       const { stage, seeded: devices } = await openStage(settings, seed => seed.users(sockets))
       try {
-        await stage.restartServer()
+        await stage.whileStopped(async () => {})
         const base = await settled(stage.residentBytes)
         await stage.load.call('connect', { port: stage.realtimePort, devices, atOnce: 64 })
         const full = await settled(stage.residentBytes)

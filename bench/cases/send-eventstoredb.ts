@@ -39,12 +39,11 @@ export const sendEventStoreDbCase: Case = {
         goal: goalPercent,
       }
       const result = await reported(settings, frame, async () => {
-        const args = { url, producers: sockets, eventBytes, forMs: settings.runMs }
-        const bare = await withCeiling(ceiling => ceiling.call('append', args))
-        // The bare client writes into the same log, faster than a node that has to hear all of it: one that falls behind sends its
-        // devices away. So they come once it has caught up.
-        await stage.lagMs()
         await stage.load.call('close', {})
+        const args = { url, producers: sockets, eventBytes, forMs: settings.runMs }
+        // The bare client writes into the same log, faster than a node can hear all of it, which would send its devices away.
+        const bare = await stage.whileStopped(() => withCeiling(ceiling => ceiling.call('append', args)))
+        await stage.lagMs()
         await stage.load.call('connect', { port: stage.realtimePort, devices, atOnce: 50 })
         const { value, cpu, repeated, lagMs } = await sendRun(stage, 1, sockets)
         if (value.acks === 0) throw new Error('no message was acknowledged')
