@@ -3,13 +3,14 @@
 import { type Case, megabytes } from '../case.ts'
 import { residentBytesOf } from '../machine.ts'
 import type { Result } from '../report.ts'
+import type { SeededUser } from '../seed.ts'
 import { openStage, withCeiling } from '../stage.ts'
 
 const sockets = 10_000
 const settlePollMs = 2_000
 const settleMsMax = 40_000
-/** Sockets that are there before the bare server is looked at first: what it needs once is then made. */
-const bareSocketsBefore = 2_000
+/** Sockets that are there before what each adds is looked at: what a server makes once, as V8's young generation, is then made. */
+const socketsBefore = 2_000
 const pause = (milliseconds: number) => new Promise(resolve => setTimeout(resolve, milliseconds))
 
 /** Resident memory once it does not change any more: garbage of the way there goes with time. */
@@ -32,11 +33,11 @@ const bareMemory = (): Promise<number> =>
   withCeiling(async (ceiling, load) => {
     const { port } = await ceiling.call('relay', { rowsOnResume: 0 })
     const devices = Array.from({ length: sockets }, (_, index) => ({ userId: `${index}`, token: `${index}` }))
-    await load.call('connect', { port, devices: devices.slice(0, bareSocketsBefore), atOnce: 64 })
+    await load.call('connect', { port, devices: devices.slice(0, socketsBefore), atOnce: 64 })
     const before = await settled(() => residentBytesOf(ceiling.pid))
-    await load.call('connect', { port, devices: devices.slice(bareSocketsBefore), atOnce: 64 })
+    await load.call('connect', { port, devices: devices.slice(socketsBefore), atOnce: 64 })
     const after = await settled(() => residentBytesOf(ceiling.pid))
-    return perThousand(before, after, sockets - bareSocketsBefore)
+    return perThousand(before, after, sockets - socketsBefore)
   })
 
 export const idleCase: Case = {
@@ -51,11 +52,16 @@ export const idleCase: Case = {
       try {
         await stage.whileStopped(async () => {})
         const base = await settled(stage.residentBytes)
-        await stage.load.call('connect', { port: stage.realtimePort, devices, atOnce: 64 })
+        const connect = (some: readonly SeededUser[]) =>
+          stage.load.call('connect', { port: stage.realtimePort, devices: some, atOnce: 64 })
+        await connect(devices.slice(0, socketsBefore))
+        const before = await settled(stage.residentBytes)
+        await connect(devices.slice(socketsBefore))
         const full = await settled(stage.residentBytes)
         bases.push(megabytes(base))
-        added.push(perThousand(base, full, sockets))
-        settings.say(`    run ${run + 1}: base ${megabytes(base).toFixed(0)} MB, full ${megabytes(full).toFixed(0)} MB`)
+        added.push(perThousand(before, full, sockets - socketsBefore))
+        const [none, some, all] = [base, before, full].map(bytes => megabytes(bytes).toFixed(0))
+        settings.say(`    run ${run + 1}: ${none} MB, with ${socketsBefore} sockets ${some} MB, with ${sockets} ${all} MB`)
       } finally {
         await stage.end()
       }
