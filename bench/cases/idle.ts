@@ -61,7 +61,9 @@ export const idleCase: Case = {
         bases.push(megabytes(base))
         added.push(perThousand(before, full, sockets - socketsBefore))
         const [none, some, all] = [base, before, full].map(bytes => megabytes(bytes).toFixed(0))
-        settings.say(`    run ${run + 1}: ${none} MB, with ${socketsBefore} sockets ${some} MB, with ${sockets} ${all} MB`)
+        settings.say(
+          `    run ${run + 1}: ${none} MB, with ${socketsBefore} sockets ${some} MB, with ${sockets} ${all} MB`,
+        )
       } finally {
         await stage.end()
       }
