@@ -6,8 +6,7 @@ import type { IdentityKind } from '../domain/account/events.ts'
 import { type ClaimFacts, identity } from '../domain/identity/identity.ts'
 import { type Instant, streamOf, type UserId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
-import type { OperationDependencies } from './dependencies.ts'
-import { invalid, type Refusal, refuse } from './errors.ts'
+import { type Refusal, refuse } from './errors.ts'
 
 /** The account that the identity stands for; undefined when there is none. */
 export const accountBehind = async (
@@ -38,19 +37,3 @@ export const bannedRefusal = (found: CreatedAccount, now: Instant): Refusal | un
 
 export const noSuchAccount = refuse('account.not-found', 'There is no such account.')
 export const wrongPassword = refuse('account.wrong-password', 'The current password is not right.')
-
-/**
- * Whether one who is signed in is still the owner: the password, where the account has one.
- * @returns the epoch it was checked against, for the command that follows
- */
-export const reauthenticated = async (
-  { passwords, rateLimits }: Pick<OperationDependencies, 'passwords' | 'rateLimits'>,
-  { userId, passwordHash, credentialEpoch }: CreatedAccount,
-  password: string | undefined,
-): Promise<{ readonly checkedEpoch?: number } | Refusal> => {
-  const tooFast = rateLimits.take('signIn', 'target', userId)
-  if (tooFast !== undefined) return tooFast
-  if (passwordHash === null) return password === undefined ? {} : wrongPassword
-  if (password === undefined) return invalid([{ path: 'password', message: 'is needed: the account has one' }])
-  return (await passwords.check(passwordHash, password)) ? { checkedEpoch: credentialEpoch } : wrongPassword
-}

@@ -5,7 +5,7 @@ import { account, type CreatedAccount } from '../domain/account/account.ts'
 import { isRejection } from '../domain/decider.ts'
 import { streamOf } from '../domain/ids.ts'
 import { ownedGroupIds } from '../projections/group.ts'
-import { noSuchAccount, reauthenticated } from './account-access.ts'
+import { noSuchAccount, wrongPassword } from './account-access.ts'
 import { codeDigits, givenPassword } from './accounts.ts'
 import { useCode, wrongCode } from './code-use.ts'
 import { channels } from './codes/delivery.ts'
@@ -35,6 +35,17 @@ const body = z
 
 type Body = z.output<typeof body>
 
+/** The epoch that the password was checked against, for the command that follows. */
+const byPassword = async (
+  { passwords, rateLimits }: OperationDependencies,
+  { userId, passwordHash, credentialEpoch }: CreatedAccount,
+  password: string,
+): Promise<{ readonly checkedEpoch: number } | Refusal> => {
+  const tooFast = rateLimits.take('signIn', 'target', userId)
+  if (tooFast !== undefined) return tooFast
+  return (await passwords.check(passwordHash, password)) ? { checkedEpoch: credentialEpoch } : wrongPassword
+}
+
 /** The password, or a code that was sent to what the account signs in by. */
 const proofOf = async (
   dependencies: OperationDependencies,
@@ -42,7 +53,7 @@ const proofOf = async (
   found: CreatedAccount,
   { password, code, channel }: Body,
 ): Promise<{ readonly checkedEpoch?: number } | Refusal> => {
-  if (code === undefined) return reauthenticated(dependencies, found, password ?? '')
+  if (code === undefined) return byPassword(dependencies, found, password ?? '')
   const { phone, email } = found.identities
   if (channel === undefined && phone !== undefined && email !== undefined) {
     return invalid([{ path: 'channel', message: 'is needed: the account has a phone number and an e-mail address' }])

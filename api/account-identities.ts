@@ -1,6 +1,7 @@
 // Owns what an account signs in by, after sign-up: binding another phone number, e-mail address or user name (R1, R3).
 // First the claim, which decides between two who want the same; then the account's own event, from which on the new one works
 // and the old one does not. A crash between leaves a claim that nobody lists, and that can be taken over after a while.
+// A code proves the new one; that it was the owner who asked, nothing does. So the addresses of before are told of it.
 
 import { z } from 'zod'
 import { account, type CreatedAccount } from '../domain/account/account.ts'
@@ -10,12 +11,12 @@ import { identity } from '../domain/identity/identity.ts'
 import { type Instant, streamOf } from '../domain/ids.ts'
 import { instantPlusSeconds } from '../domain/instants.ts'
 import type { Node } from '../eventstore/node.ts'
-import { claimFacts, noSuchAccount, reauthenticated } from './account-access.ts'
-import { codeDigits, givenPassword } from './accounts.ts'
+import { claimFacts, noSuchAccount } from './account-access.ts'
+import { codeDigits } from './accounts.ts'
 import { useCode } from './code-use.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { invalid, isRefusal } from './errors.ts'
+import { invalid } from './errors.ts'
 import { example, positionReply, text } from './fields.ts'
 import { email, phone, userName } from './identities.ts'
 import { type Call, type Operation, operation } from './operation.ts'
@@ -26,7 +27,6 @@ const params = z.strictObject({ kind: z.enum(['phone', 'email', 'userName']) })
 const body = z.strictObject({
   value: text(1, 254).meta({ description: 'The new phone number, e-mail address or user name.' }),
   code: codeDigits.optional().meta({ description: 'Sent there with purpose `bind`; a user name needs none.' }),
-  password: givenPassword.optional().meta({ description: 'The current one, if the account has one.' }),
 })
 
 /** Later than anything the account let go of: so that this claim is never taken for the one that is to be freed. */
@@ -41,12 +41,19 @@ const claim = async (node: Node, found: CreatedAccount, kind: IdentityKind, hmac
   return node.handle(identity, streamOf.identity(hmac), command, { facts: await claimFacts(node, kind, hmac) })
 }
 
+/** To what the account had before, the replaced one too: the way back, should it not have been the owner. */
+const tellOwner = ({ codes }: OperationDependencies, { phone, email }: CreatedAccount) => {
+  const word = { purpose: 'changed', code: null } as const
+  if (phone !== undefined) codes.deliver({ channel: 'sms', target: phone, ...word })
+  if (email !== undefined) codes.deliver({ channel: 'email', target: email, ...word })
+}
+
 const bind = async (
   dependencies: OperationDependencies,
   call: Call<'user'>,
   args: z.output<typeof params> & z.output<typeof body>,
 ) => {
-  const { node, keys } = dependencies
+  const { node, keys, rateLimits } = dependencies
   const { kind, code } = args
   const parsed = schemas[kind].safeParse(args.value)
   if (!parsed.success) return invalid(parsed.error.issues.map(({ message }) => ({ path: 'value', message })))
@@ -56,17 +63,19 @@ const bind = async (
   const stream = streamOf.account(call.caller.userId)
   const { state } = await node.load(account, stream)
   if (state.status !== 'created') return noSuchAccount
-  const proof = await reauthenticated(dependencies, state, args.password)
-  if (isRefusal(proof)) return proof
+  const tooFast = rateLimits.take('signIn', 'target', state.userId)
+  if (tooFast !== undefined) return tooFast
   const hmac = keys.identityHmac(kind, parsed.data)
   const wrong = code === undefined ? undefined : await useCode(dependencies, call, { hmac, purpose: 'bind', code })
   if (wrong !== undefined) return wrong
   const at = claimTime(node.clock.now(), state)
   const claimed = await claim(node, state, kind, hmac, at)
   if (isRejection(claimed)) return claimed
-  const command = { type: 'BindIdentity', identity: { kind, hmac }, value: parsed.data, ...proof, at } as const
+  const command = { type: 'BindIdentity', identity: { kind, hmac }, value: parsed.data, at } as const
   const bound = await runCommand(node, call, account, stream, command, undefined)
-  return isRejection(bound) ? bound : { position: bound.position }
+  if (isRejection(bound)) return bound
+  if (!bound.repeated && bound.events.length > 0) tellOwner(dependencies, state)
+  return { position: bound.position }
 }
 
 /** What an account signs in by. */
@@ -78,7 +87,7 @@ export const accountIdentityOperations: readonly Operation[] = [
     tag: 'accounts',
     summary: 'Bind or change my phone number, e-mail address or user name',
     description:
-      'Signing in works by the new one at once, and no longer by the one it replaces, which is free for others.',
+      'Signing in works by the new one at once, and no longer by the one it replaces, which is free for others. The phone number and the e-mail address that the account had are told of it.',
     callers: ['user'],
     frame: false,
     limit: 'signIn',
@@ -86,10 +95,10 @@ export const accountIdentityOperations: readonly Operation[] = [
     params,
     body,
     reply: positionReply,
-    rejections: ['account.not-found', 'account.wrong-password', 'code.wrong', 'identity.taken'],
+    rejections: ['account.not-found', 'code.wrong', 'identity.taken'],
     example: {
       params: { kind: 'email' },
-      body: { value: 'ada@example.org', code: '123456', password: 'correct horse battery' },
+      body: { value: 'ada@example.org', code: '123456' },
       reply: { position: example.position },
     },
     run: bind,

@@ -11,13 +11,14 @@ import { smsSender } from './sms.ts'
 export const channels = ['sms', 'email'] as const
 export type Channel = (typeof channels)[number]
 
-/** What is told to the target: a code, or that it needs none because it already has an account. */
+/** What is told to the target: a code, that it needs none because it already has an account, or that its account changed. */
 export interface CodeMessage {
   readonly channel: Channel
   /** A phone number in E.164, or an e-mail address. */
   readonly target: string
-  readonly purpose: CodePurpose
-  /** Null: somebody wanted to register with a target that has an account, or to bind it to another. */
+  /** `changed`: what the account signs in by is another. */
+  readonly purpose: CodePurpose | 'changed'
+  /** Null: somebody wanted to register with a target that has an account, or to bind it to another; or it is no code at all. */
   readonly code: string | null
 }
 
@@ -54,11 +55,21 @@ export const deliveriesWaitingMax = 1_000
 const deliveriesAtOnceMax = 4
 const deliveryTriesMax = 2
 
+/** What the message is about, for senders that have a place for it. */
+export const subjectOf = ({ purpose, code }: CodeMessage): string => {
+  if (purpose === 'changed') return 'Your account was changed'
+  return code === null ? 'You already have an account' : 'Your code'
+}
+
 /** What the message says, without markup. */
-export const textOf = (message: CodeMessage): string =>
-  message.code === null
+export const textOf = ({ purpose, code }: CodeMessage): string => {
+  if (purpose === 'changed') {
+    return 'A phone number, e-mail address or user name that your account signs in by was changed. If that was not you, set a new password and change it back.'
+  }
+  return code === null
     ? 'Somebody tried to register with this address or to add it to another account, but it already belongs to an account of yours. Sign in, or reset your password.'
-    : `Your code is ${message.code}. It is valid for ${limits.codeLifeSeconds / 60} minutes. Never tell it to anybody.`
+    : `Your code is ${code}. It is valid for ${limits.codeLifeSeconds / 60} minutes. Never tell it to anybody.`
+}
 
 /** Which sender serves each channel, by configuration. */
 export const codeSendersOf = (options: CodeDeliveryOptions): Partial<Record<Channel, CodeSender>> => {

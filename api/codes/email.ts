@@ -1,7 +1,7 @@
 // Owns sending a code by e-mail over SMTP.
 
 import { createTransport } from 'nodemailer'
-import { type CodeSender, textOf } from './delivery.ts'
+import { type CodeSender, subjectOf, textOf } from './delivery.ts'
 
 const smtpMsMax = 10_000
 
@@ -23,8 +23,8 @@ export const emailSender = ({ smtpUrl, from }: EmailOptions): CodeSender => {
   })
   return {
     send: async message => {
-      const subject = message.code === null ? 'You already have an account' : 'Your code'
-      await transport.sendMail({ from, to: { name: '', address: message.target }, subject, text: textOf(message) })
+      const to = { name: '', address: message.target }
+      await transport.sendMail({ from, to, subject: subjectOf(message), text: textOf(message) })
     },
     close: () => transport.close(),
   }

@@ -69,8 +69,6 @@ export interface BindIdentity {
   readonly type: 'BindIdentity'
   readonly identity: AccountIdentity
   readonly value: string
-  /** The epoch of the account whose password was checked; leave out where it has none. */
-  readonly checkedEpoch?: number
   readonly at: Instant
 }
 
@@ -112,14 +110,11 @@ const createAccount = (command: CreateAccount, state: Account): Decision<Account
   return [{ type: 'AccountCreated', data }]
 }
 
-const passwordHasChanged = (checkedEpoch: number | undefined, credentialEpoch: number): boolean =>
-  checkedEpoch !== undefined && checkedEpoch !== credentialEpoch
-
-const otherPassword = reject('account.wrong-password', 'The password has just been changed. Sign in with the new one.')
-
 const changePassword = (command: ChangePassword, state: Account): Decision<PasswordChanged, AccountRejection> => {
   if (state.status !== 'created') return noAccount
-  if (passwordHasChanged(command.checkedEpoch, state.credentialEpoch)) return otherPassword
+  if (command.checkedEpoch !== undefined && command.checkedEpoch !== state.credentialEpoch) {
+    return reject('account.wrong-password', 'The password has just been changed. Sign in with the new one.')
+  }
   const data: PasswordChanged['data'] = {
     userId: state.userId,
     passwordHash: command.passwordHash,
@@ -145,7 +140,6 @@ const clearValue = (kind: IdentityKind, value: string): { [Kind in IdentityKind]
 /** Never dated before the change before it: what was claimed in between must not be freed as if it were older. */
 const bindIdentity = (command: BindIdentity, state: Account): Decision<IdentityBound, AccountRejection> => {
   if (state.status !== 'created') return noAccount
-  if (passwordHasChanged(command.checkedEpoch, state.credentialEpoch)) return otherPassword
   const { kind, hmac } = command.identity
   const before = state.identities[kind]
   if (before === hmac) return []

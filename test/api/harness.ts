@@ -60,6 +60,8 @@ export interface Harness {
   readonly clock: Clock & { pass(seconds: number): void }
   /** What would have been sent, the newest last. */
   readonly sent: CodeMessage[]
+  /** Resolves once what was to be sent so far is among them. */
+  delivered(): Promise<void>
   readonly logged: string[]
   /** May be changed while it runs. */
   readonly settings: { -readonly [Name in keyof ApiSettings]: ApiSettings[Name] } & { rateLimits: boolean }
@@ -233,6 +235,7 @@ export const startHarness = async (): Promise<Harness> => {
     dispatch: createDispatch({ operations, execution }),
     clock,
     sent,
+    delivered: () => codes.settled(),
     logged,
     settings,
     ask,

@@ -125,7 +125,7 @@ describe('another user name', { timeout: slowMsMax }, () => {
     const value = `${ada.person.userName}.new`
     const bound = await ask('PUT', '/v1/users/me/identities/userName', {
       token: ada.person.token,
-      body: { value, password: testPassword },
+      body: { value },
     })
     await whenFreed(ada.userId, expectOk(bound).position)
     await bob.device.waitFor(() => bob.device.replica.get('users')?.get(ada.userId)?.userName === value)
