@@ -15,6 +15,9 @@ export const attributeFields = {
   name: name(limits.groupNameCharactersMax),
   avatarUrl: text(0, limits.groupUrlCharactersMax),
   introduction: text(0, limits.groupIntroductionCharactersMax),
+  announcement: text(0, limits.announcementCharactersMax).meta({
+    description: 'The text that stands over the group. What pops up until it was seen is an announcement of its own.',
+  }),
   extension: text(0, limits.groupExtensionCharactersMax).meta({
     description: "The members' apps' own data; the server never looks into it.",
   }),
@@ -22,7 +25,7 @@ export const attributeFields = {
   joinMode: z.enum(['free', 'approval', 'question', 'nobody']).meta({ description: 'How one joins uninvited.' }),
   inviteMode: managersOrEveryone.meta({ description: 'Who may add members.' }),
   inviteeConsent: z.enum(['required', 'none']).meta({ description: 'Whether those invited are asked first.' }),
-  editMode: managersOrEveryone.meta({ description: 'Who may change name, avatar and introduction.' }),
+  editMode: managersOrEveryone.meta({ description: 'Who may change name, avatar, introduction and announcement.' }),
   editExtensionMode: managersOrEveryone.meta({ description: 'Who may change the extension.' }),
   historyBeforeJoin: z.boolean().meta({ description: 'Whether new members may read what was said before.' }),
   hideMemberProfiles: z.boolean().meta({
@@ -60,6 +63,7 @@ export const groupRow = z.object({
   name: reply.text,
   avatarUrl: reply.text,
   introduction: reply.text,
+  announcement: reply.text,
   extension: reply.text,
   appExtension: reply.text,
   memberLimit: reply.count,

@@ -21,7 +21,7 @@ export const groupSettingOperations: readonly Operation[] = [
     path: '/v1/groups/:groupId',
     summary: 'Change what a group is set to',
     description: [
-      'Name, avatar and introduction by whom `editMode` says, the extension by whom `editExtensionMode` says, everything else',
+      'Name, avatar, introduction and announcement by whom `editMode` says, the extension by whom `editExtensionMode` says, everything else',
       'by the owner. All or none; what is so already asks for no right. The member limit cannot go below the number of members.',
     ].join(' '),
     body: someOf(z.strictObject(attributeFields).partial()),

@@ -61,8 +61,8 @@ const conversations = [
 const groups = [
   `create table "group" (
      group_id ${id} primary key, owner_id ${id} not null, created_by ${id} not null, member_count integer not null,
-     name text not null, avatar_url text not null, introduction text not null, extension text not null,
-     app_extension text not null, member_limit integer not null, join_mode text not null, invite_mode text not null,
+     name text not null, avatar_url text not null, introduction text not null, announcement text not null,
+     extension text not null, app_extension text not null, member_limit integer not null, join_mode text not null, invite_mode text not null,
      invitee_consent text not null, edit_mode text not null, edit_extension_mode text not null, mute_all text not null,
      history_before_join boolean not null, hide_member_profiles boolean not null, no_friend_requests boolean not null,
      auto_approve text not null, searchable boolean not null, search_name ${id}, created_at timestamptz not null,

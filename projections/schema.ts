@@ -202,6 +202,7 @@ export interface GroupTable {
   name: string
   avatar_url: string
   introduction: string
+  announcement: string
   extension: string
   app_extension: string
   member_limit: number

@@ -20,6 +20,8 @@ export interface GroupAttributes {
   readonly name: string
   readonly avatarUrl: string
   readonly introduction: string
+  /** What stands over the group for all to read; announcements with a pop-up are apart (R40). */
+  readonly announcement: string
   /** Of the group's own people; the server never reads it. */
   readonly extension: string
   /** Of the app's backend, which alone writes it. */
@@ -52,6 +54,7 @@ type Preset = Omit<GroupAttributes, 'name'>
 const publicPreset: Preset = {
   avatarUrl: '',
   introduction: '',
+  announcement: '',
   extension: '',
   appExtension: '',
   memberLimit: limits.groupMembersDefault,

@@ -42,6 +42,7 @@ const attributesOf = (group: GroupAttributes): GroupAttributes => ({
   name: group.name,
   avatarUrl: group.avatarUrl,
   introduction: group.introduction,
+  announcement: group.announcement,
   extension: group.extension,
   appExtension: group.appExtension,
   memberLimit: group.memberLimit,

@@ -21,6 +21,7 @@ const actionFor: Partial<{ readonly [Attribute in GroupAttribute]: GroupAction }
   name: 'editProfile',
   avatarUrl: 'editProfile',
   introduction: 'editProfile',
+  announcement: 'editProfile',
   extension: 'editExtension',
   appExtension: 'editAppExtension',
 }

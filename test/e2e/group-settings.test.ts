@@ -47,14 +47,15 @@ describe('what a group is set to', () => {
 
   test('changes on every device, and the conversation is told only of what changed (R37)', async () => {
     const { ada, bob, cyd, groupId, conversationId } = await three()
-    await ada.do('updateGroup', { groupId, name: 'Engines', joinMode: 'approval', extension: '{"a":1}' })
+    const changed = { name: 'Engines', announcement: 'Meeting on Monday', extension: '{"a":1}' }
+    await ada.do('updateGroup', { groupId, joinMode: 'approval', ...changed })
     await scene.quiet(ada, bob, cyd)
     for (const player of [ada, bob, cyd]) {
-      expect(groupOf(player, groupId)).toMatchObject({ name: 'Engines', extension: '{"a":1}' })
+      expect(groupOf(player, groupId)).toMatchObject(changed)
       expect(lastBody(player, conversationId)).toEqual({
         event: 'groupUpdated',
         by: ada.userId,
-        changed: { name: 'Engines', extension: '{"a":1}' },
+        changed,
       })
     }
     await converged(ada, bob, cyd)

@@ -84,7 +84,7 @@ export const groupDeeds = ({ groups, ask, userId }: Stage): Deeds => {
       if (found === undefined) return
       const changes = [
         { name: `A group ${number}` },
-        { introduction: 'About it', avatarUrl: 'https://example.org/a.png' },
+        { introduction: 'About it', announcement: 'On Monday', avatarUrl: 'https://example.org/a.png' },
         { extension: `${number}` },
         { joinMode: 'free', searchable: true },
         { editMode: 'everyone', editExtensionMode: 'everyone', inviteMode: 'everyone' },
