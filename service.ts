@@ -33,6 +33,7 @@ import { startSchedule } from './followers/schedule.ts'
 import { createRegistry } from './metrics.ts'
 import { type Database, openDatabase } from './projections/database.ts'
 import { groupIdsOf } from './projections/group.ts'
+import { requestGroupIdsOf } from './projections/group-request.ts'
 import { allMembersOf } from './projections/member.ts'
 import { sentMessage } from './projections/message.ts'
 import { rebuildWork } from './projections/rebuild-work.ts'
@@ -222,7 +223,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
 const readSnapshot = (database: Database) => (userId: UserId, since: Position | null) => syncOf(database, userId, since)
 
 const openRealtime = (parts: Parts, execution: Execution): Promise<Realtime> => {
-  const { node, database, tokens, cursorPrefix, syncTurns, signalLine, presence, onError } = parts
+  const { node, database, runner, tokens, cursorPrefix, syncTurns, signalLine, presence, onError } = parts
   const { config } = parts.options
   const dispatch = createDispatch({ operations, execution })
   // A hello costs at least what a query does; asked before the token is looked at.
@@ -237,6 +238,7 @@ const openRealtime = (parts: Parts, execution: Execution): Promise<Realtime> => 
     readSnapshot: readSnapshot(database),
     syncTurns,
     readMembers: (userId, groupId) => allMembersOf(database, userId, groupId),
+    folded: (position, timeoutMs) => runner.passed(position, timeoutMs),
     signalLine,
     presence,
     allowedOrigins: originsOf(config) === '*' ? undefined : config.CORS_ORIGINS,
@@ -275,7 +277,10 @@ const startFollowers = (
     folded: async position => {
       if (!(await runner.passed(position, lookUpMsMax))) throw new ReadModelsBehind('The read models are behind.')
     },
-    groupIdsOf: async userId => (await groupIdsOf(database, userId))?.groupIds ?? [],
+    groupIdsOf: async userId => [
+      ...((await groupIdsOf(database, userId))?.groupIds ?? []),
+      ...(await requestGroupIdsOf(database, userId)),
+    ],
     endFriendships: userId => endFriendshipsOf(node, database, userId),
   })
   const followers = [noticesFollower(node), accounts].map(follower => startFollower(node, follower, onError))

@@ -42,6 +42,8 @@ export interface SocketContext {
     userId: UserId,
     groupId: GroupId,
   ) => Promise<{ position: Position; items: readonly string[] } | undefined>
+  /** Whether the read models passed the position within the time. */
+  readonly folded: (position: Position, timeoutMs: number) => Promise<boolean>
   readonly signals: Signals
   readonly presence: Presence
   readonly replySoon: (socket: DeviceSocket) => void

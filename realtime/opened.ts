@@ -1,7 +1,8 @@
 // Owns what a device opened on request: a group's members, as rows first and from then on as what changes. One after the other,
 // each in its turn among the snapshots: however much a device opens at once, the node holds no more for it.
 
-import type { GroupId, UserId } from '../domain/ids.ts'
+import { group, roleIn } from '../domain/group/group.ts'
+import { type GroupId, streamOf, type UserId } from '../domain/ids.ts'
 import type { SocketContext } from './context.ts'
 import { errorText } from './frames.ts'
 import { groupTopic, membersTopic, openGroupsMax, type Topic } from './protocol.ts'
@@ -19,6 +20,7 @@ export interface OpeningSocket {
 }
 
 const noSuchGroup = (detail: string): string => errorText('group.not-found', detail)
+const behind = errorText('projection.behind', 'This server is behind the event log. Try again in a moment.')
 
 export class Opened {
   readonly #context: SocketContext
@@ -50,16 +52,25 @@ export class Opened {
     }
   }
 
+  /** The read models may not show yet what has just made the user a member, by what this node knows: they are waited for. */
+  async #membersFor(userId: UserId, groupId: GroupId) {
+    const { node, readMembers, folded } = this.#context
+    const found = await readMembers(userId, groupId)
+    if (found !== undefined) return found
+    const { state, position } = await node.load(group, streamOf.group(groupId))
+    if (roleIn(state, userId) === null) return undefined
+    return (await folded(position, catchUpMsMax)) ? readMembers(userId, groupId) : ('behind' as const)
+  }
+
   async #openMembers(socket: OpeningSocket, groupId: GroupId, turn: SyncTurn): Promise<string | undefined> {
-    const { hub, node, readMembers } = this.#context
-    const found = await readMembers(socket.userId, groupId)
+    const { hub, node } = this.#context
+    const found = await this.#membersFor(socket.userId, groupId)
+    if (found === 'behind') return behind
     if (found === undefined) {
       return noSuchGroup('There is no such group for you. Check the id, or whether you are still a member.')
     }
     const takenByMs = node.clock.unixMs() + turn.hold(found.items)
-    if (!(await hub.whenRouted(found.position, catchUpMsMax))) {
-      return errorText('projection.behind', 'This server is behind the event log. Try again in a moment.')
-    }
+    if (!(await hub.whenRouted(found.position, catchUpMsMax))) return behind
     for (const piece of pieces({ collection: 'members', items: found.items, removed: [] })) {
       if (!(await socket.sendAndDrain([piece]))) return undefined
       if (node.clock.unixMs() > takenByMs) return errorText('overloaded', 'The rows were taken too slowly. Try again.')

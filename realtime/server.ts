@@ -47,6 +47,7 @@ export interface RealtimeOptions {
   /** Shared with GET /v1/sync. */
   readonly syncTurns: SyncTurns
   readonly readMembers: SocketContext['readMembers']
+  readonly folded: SocketContext['folded']
   /** To the other nodes; undefined when there can be none. */
   readonly signalLine: SignalLine | undefined
   readonly presence: Presence

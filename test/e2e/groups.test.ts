@@ -337,6 +337,17 @@ describe('the members of a group', () => {
     await expect(bob.do('open', { collection: 'members', groupId })).rejects.toMatchObject({ code: 'group.not-found' })
   })
 
+  test('can be opened by whoever has just made the group, or has just come in', async () => {
+    const [ada, bob] = (await scene.enter('ada', 'bob')) as [Player, Player]
+    for (let times = 0; times < 5; times++) {
+      const { groupId } = await ada.do('createGroup', { name: 'Engines', preset: 'meeting' })
+      expect(await ada.do('open', { collection: 'members', groupId })).toEqual({})
+      await bob.do('joinGroup', { groupId })
+      expect(await bob.do('open', { collection: 'members', groupId })).toEqual({})
+      expect([...(bob.device.replica.get('members')?.keys() ?? [])]).toContain(`${groupId}#${bob.userId}`)
+    }
+  })
+
   test('are found by a part of their name, page by page', async () => {
     const { ada, bob, path } = await three()
     const found = await ada.get(`${path}/members?q=${bob.person.userName.slice(0, 4)}`)

@@ -249,10 +249,33 @@ describe('the members of a group', () => {
     expect(frames.flatMap(frame => frame.items ?? [])).toHaveLength(5_000)
   })
 
+  test('are there for one who has just come in, once the read models know', async () => {
+    const { socket } = await inTheGroup()
+    const { members } = server
+    const created = await server.log.store.read('group-g1', { from: 'start', direction: 'forwards', limit: 1 })
+    const waitedFor: string[] = []
+    server.members = async (...args) => (waitedFor.length === 0 ? undefined : members(...args))
+    server.folded = async position => waitedFor.push(position) > 0
+    socket.sendJson(open('o'))
+    expect(await socket.nextUntil(({ re }) => re === 'o')).toMatchObject([{ op: 'rows' }, { ok: {} }])
+    expect(waitedFor).toEqual([created[0]?.position])
+  })
+
+  test('are asked for again where the read models do not know in time', async () => {
+    const { socket } = await inTheGroup()
+    server.members = async () => undefined
+    server.folded = async () => false
+    socket.sendJson(open('o'))
+    expect(await socket.next()).toMatchObject({ re: 'o', error: { code: 'projection.behind', retryable: true } })
+  })
+
   test('are shown to members only', async () => {
     const { socket } = await inTheGroup()
     server.members = async () => undefined
-    socket.sendJson(open('o'))
+    server.folded = async () => {
+      throw new Error('nobody has to wait for a stranger')
+    }
+    socket.sendJson(open('o', 'another'))
     expect(await socket.next()).toMatchObject({ re: 'o', error: { code: 'group.not-found' } })
     server.members = async () => ({ position: server.node.position, items: [] })
     socket.sendJson(open('p', 'another'))

@@ -39,6 +39,8 @@ export interface LiveServer {
   /** What the rows are; none, as of now, unless told otherwise. */
   snapshot: (userId: UserId, since: Position | null) => Promise<SyncSnapshot>
   members: RealtimeOptions['readMembers']
+  /** Whether the read models pass a position in time; they do unless told otherwise. */
+  folded: RealtimeOptions['folded']
   connect(options?: Partial<RawSocketOptions>): Promise<RawSocket>
   /** Connects and greets as a device of a user; `frames` are all up to `synced`. */
   device(
@@ -94,6 +96,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
       return server.snapshot(userId, since)
     },
     readMembers: (userId: UserId, groupId: GroupId) => server.members(userId, groupId),
+    folded: (position, timeoutMs) => server.folded(position, timeoutMs),
     signalLine: undefined,
     presence,
     syncTurns: createSyncTurns(),
@@ -122,6 +125,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
       lastSeen: [],
     }),
     members: async () => undefined,
+    folded: async () => true,
     connect: async more => {
       const socket = await openRawSocket({ port: realtime.port, path: '/v1/realtime', ...more })
       sockets.push(socket)
