@@ -118,7 +118,7 @@ const refusedApplicant = async (
   const role = roleIn(state, by)
   if (role === null || role === 'member') return undefined
   if (!(await dependencies.node.isLive(applicant as UserId))) {
-    return refuse('user.not-found', 'The user is gone. Reject the application.')
+    return refuse('user.not-found', 'The user has closed the account. The application ends by itself.')
   }
   return (await isInAllGroups(dependencies, applicant as UserId))
     ? refuse('group.joined-limit', `The user is in ${limits.groupsJoinedMax} groups and must leave one first.`)

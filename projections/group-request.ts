@@ -243,6 +243,17 @@ export const pendingRequestCounts = async (
   return new Map(rows.map(row => [row.user_id, row.count]))
 }
 
+const requestGroupIds = statement(
+  'group-request-group-ids',
+  'select distinct group_id from group_request where user_id = $1 and removed_at is null',
+)
+
+/** The groups that a user is asked into, or asks to be let into. */
+export const requestGroupIdsOf = async (database: Queryable, userId: UserId): Promise<readonly GroupId[]> => {
+  const rows = await database.query<{ group_id: GroupId }>(requestGroupIds, [userId])
+  return rows.map(row => row.group_id)
+}
+
 const due = statement(
   'group-request-due',
   `select group_id from group_request where removed_at is null and expires_at <= $1::timestamptz

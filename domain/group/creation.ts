@@ -69,5 +69,5 @@ export const createGroup = (command: CreateGroup, state: Group, facts: CreateGro
 
 export const dissolveGroup = ({ by, at }: DissolveGroup, { group, party }: Standing): GroupDecision =>
   may('dissolve', party, group)
-    ? [...expired(group, at, true), { type: 'GroupDissolved', data: { groupId: group.groupId, by, at } }]
+    ? [...expired(group, at), { type: 'GroupDissolved', data: { groupId: group.groupId, by, at } }]
     : notOwner()

@@ -41,7 +41,7 @@ export type InvitationRecalled = {
   }
 }
 
-/** Nobody answered in time, or the group was dissolved. */
+/** Nobody answered in time, the group was dissolved, or the accounts of those invited were closed. */
 export type InvitationsExpired = {
   readonly type: 'InvitationsExpired'
   readonly data: {
@@ -91,7 +91,7 @@ export type ApplicationWithdrawn = {
   readonly data: ApplicationEnded
 }
 
-/** Nobody decided in time, or the group was dissolved. */
+/** Nobody decided in time, the group was dissolved, or the accounts of those who asked were closed. */
 export type ApplicationsExpired = {
   readonly type: 'ApplicationsExpired'
   readonly data: {

@@ -54,15 +54,18 @@ export const joined = (
   added(group, userIds, actor, via),
 ]
 
-/** The requests whose time has come; all of them when the group ends. */
-export const expired = (group: ExistingGroup, at: Instant, all: boolean): readonly GroupEvent[] => {
+/** The end of those requests that are due; of all of them when the group ends. */
+export const expired = (
+  group: ExistingGroup,
+  at: Instant,
+  isDue: (userId: UserId, request: { readonly expiresAt: Instant }) => boolean = () => true,
+): readonly GroupEvent[] => {
   const { groupId } = group
-  const isDue = ({ expiresAt }: { readonly expiresAt: Instant }) => all || expiresAt <= at
   const invitations = [...group.invitations].flatMap(([userId, invitation]) =>
-    isDue(invitation) ? [{ userId, requestId: invitation.requestId }] : [],
+    isDue(userId, invitation) ? [{ userId, requestId: invitation.requestId }] : [],
   )
   const applications = [...group.applications].flatMap(([userId, application]) =>
-    isDue(application) ? [{ userId, requestId: application.requestId, told: application.told }] : [],
+    isDue(userId, application) ? [{ userId, requestId: application.requestId, told: application.told }] : [],
   )
   const events: GroupEvent[] = []
   if (invitations.length > 0) events.push({ type: 'InvitationsExpired', data: { groupId, invitations, at } })
@@ -72,12 +75,14 @@ export const expired = (group: ExistingGroup, at: Instant, all: boolean): readon
 
 export interface ExpireRequests {
   readonly type: 'ExpireRequests'
+  /** Whose account was closed: what is theirs ends whatever its time. Absent: whatever's time has come ends. */
+  readonly userId?: UserId
   readonly at: Instant
 }
 
 /** Done again it finds nothing to do. A group that has ended has no requests. */
-export const expireRequests = ({ at }: ExpireRequests, group: ExistingGroup): readonly GroupEvent[] =>
-  expired(group, at, false)
+export const expireRequests = ({ userId: closed, at }: ExpireRequests, group: ExistingGroup): readonly GroupEvent[] =>
+  expired(group, at, (userId, { expiresAt }) => (closed === undefined ? expiresAt <= at : userId === closed))
 
 const without = <Value>(map: ReadonlyMap<UserId, Value>, userIds: readonly UserId[]): ReadonlyMap<UserId, Value> => {
   const left = new Map(map)

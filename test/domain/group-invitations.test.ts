@@ -245,6 +245,21 @@ describe('requests end by themselves (R16)', () => {
     given().when({ type: 'ExpireRequests', at: expiresAt }).then([])
   })
 
+  it('of one whose account was closed, whatever their time', () => {
+    const [invitations, applications] = ended(at) as [GroupEvent, GroupEvent]
+    for (const [userId, event] of [
+      [guest, invitations],
+      [stranger, applications],
+    ] as const) {
+      given(...waiting)
+        .when({ type: 'ExpireRequests', userId, at })
+        .then([event])
+    }
+    given(...waiting)
+      .when({ type: 'ExpireRequests', userId: other, at: expiresAt })
+      .then([])
+  })
+
   it('with the group', () => {
     given(...waiting)
       .when(dissolve(owner))

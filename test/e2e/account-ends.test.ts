@@ -103,6 +103,27 @@ describe('closing an account', { timeout: slowMsMax }, () => {
   })
 })
 
+describe('a closed account', { timeout: slowMsMax }, () => {
+  test('is neither let into a group nor asked into one any more; those who were told see that it is over (R20, R22)', async () => {
+    const [ada, bob] = await enter('ada', 'bob')
+    const { groupId } = await bob.device.command('createGroup', { name: 'Asks' })
+    const other = await bob.device.command('createGroup', { name: 'Invites', memberIds: [ada.userId] })
+    const { position } = await ada.device.command('joinGroup', { groupId })
+    await bob.device.whenPassed(String(position))
+    expectOk(await close(ada))
+    const approval = bob.device.command('approveGroupApplication', { groupId, userId: ada.userId })
+    await expect(approval).rejects.toMatchObject({ code: 'user.not-found' })
+    const states = () => [...(bob.device.replica.get('notifications')?.values() ?? [])].map(({ state }) => state)
+    await bob.device.waitFor(() => states().includes('expired'))
+    await scene.quiet(bob)
+    const path = `/v1/groups/${groupId}/applications`
+    expect(expectOk(await ask('GET', path, { token: bob.person.token })).items).toEqual([])
+    const recalled = bob.device.command('recallGroupInvitation', { groupId: other.groupId, userId: ada.userId })
+    await expect(recalled).rejects.toMatchObject({ code: 'invitation.not-found' })
+    expect(await scene.divergence(bob)).toEqual([])
+  })
+})
+
 describe('a ban', { timeout: slowMsMax }, () => {
   test('cuts every device within a second, and the account is there for others as before', async () => {
     const [ada, bob] = await enter('ada', 'bob')

@@ -42,14 +42,14 @@ afterEach(async () => {
   await log.dispose()
 })
 
+const dependencies = () => ({
+  node,
+  folded: () => folded(),
+  groupIdsOf: async () => groupIds,
+  endFriendships: async (userId: UserId) => void ended.push(userId),
+})
 const follow = () => {
-  const dependencies = {
-    node,
-    folded: () => folded(),
-    groupIdsOf: async () => groupIds,
-    endFriendships: async (userId: UserId) => void ended.push(userId),
-  }
-  follower = startFollower(node, accountsFollower(dependencies), error => errors.push(error))
+  follower = startFollower(node, accountsFollower(dependencies()), error => errors.push(error))
 }
 const done = async () => {
   const head = await log.store.head()
@@ -76,7 +76,7 @@ const close = () =>
     { type: 'CloseAccount', at: clock.now() },
     { facts: { ownedGroupIds: [] } },
   )
-const makeGroup = (ownerId: UserId, memberIds: readonly UserId[]) =>
+const makeGroup = (ownerId: UserId, memberIds: readonly UserId[], inviteeConsent = 'none') =>
   node.handle(
     group,
     streamOf.group(groupId),
@@ -85,7 +85,7 @@ const makeGroup = (ownerId: UserId, memberIds: readonly UserId[]) =>
       groupId,
       name: 'G',
       memberIds,
-      inviteeConsent: 'none',
+      inviteeConsent,
       by: ownerId,
       at: clock.now(),
     } as never,
@@ -122,13 +122,9 @@ test('all over again changes nothing: another may have it meanwhile', async () =
   const other = { type: 'ClaimIdentity', kind: 'userName', userId: bob, at: clock.now() } as const
   await node.handle(identity, streamOf.identity('hmac-ann'), other, { facts: undefined })
   await follower?.stop()
-  const again = accountsFollower({
-    node,
-    folded: async () => {},
-    groupIdsOf: async () => [],
-    endFriendships: async () => {},
-  })
-  await again.react(await log.store.readAll({ from: 'start', direction: 'forwards', limit: 100 }))
+  await accountsFollower(dependencies()).react(
+    await log.store.readAll({ from: 'start', direction: 'forwards', limit: 100 }),
+  )
   expect((await claimOf('hmac-ann')).claimedBy).toBe(bob)
 })
 
@@ -163,6 +159,76 @@ test('one alone in a group takes it along', async () => {
   follow()
   await done()
   expect((await groupState()).dissolvedAt).not.toBeNull()
+})
+
+const requestOf = (type: 'AddMembers' | 'JoinGroup', userId: UserId, by: UserId) =>
+  node.handle(
+    group,
+    streamOf.group(groupId),
+    {
+      type,
+      userIds: [userId],
+      requestId: `of ${type}`,
+      blockedBy: [],
+      isFriendOfOwner: false,
+      by,
+      at: clock.now(),
+    } as never,
+    { facts: undefined },
+  )
+
+test('whoever closed the account is asked into no group and asks for none any more (R20, R22)', async () => {
+  await makeGroup(bob, [], 'required')
+  await requestOf('AddMembers', ann, bob)
+  await requestOf('JoinGroup', ann, ann)
+  await requestOf('JoinGroup', cid, cid)
+  groupIds = [groupId]
+  await close()
+  follow()
+  await done()
+  const { invitations, applications, members } = await groupState()
+  expect([[...invitations.keys()], [...applications.keys()], [...members.keys()]]).toEqual([[], [cid], [bob]])
+})
+
+/** What a group decided by facts that were older than the closing; the read models never told of it. */
+const later: Readonly<Record<string, () => Promise<unknown>>> = {
+  'makes a group': () => makeGroup(ann, []),
+  'makes a group that others are in': () => makeGroup(ann, [bob, cid]),
+  'is in a group that was made': () => makeGroup(bob, [ann]),
+  'was added': async () => {
+    await makeGroup(bob, [])
+    await requestOf('AddMembers', ann, bob)
+  },
+  'was asked in': async () => {
+    await makeGroup(bob, [], 'required')
+    await requestOf('AddMembers', ann, bob)
+  },
+  'asked to be let in': async () => {
+    await makeGroup(bob, [], 'required')
+    await requestOf('JoinGroup', ann, ann)
+  },
+  'asked, and was let in': async () => {
+    await makeGroup(bob, [], 'required')
+    await requestOf('JoinGroup', ann, ann)
+    const approval = { type: 'ApproveApplication', userId: ann, by: bob, at: clock.now() } as const
+    await node.handle(group, streamOf.group(groupId), approval, { facts: undefined })
+  },
+}
+
+test.each(Object.entries(later))('one who %s after closing the account does not stay', async (_what, happens) => {
+  await close()
+  await happens()
+  follow()
+  await done()
+  const state = await groupState()
+  const here = [...(state.status === 'open' ? state.members.keys() : []), ...state.invitations.keys()]
+  expect([...here, ...state.applications.keys()]).not.toContain(ann)
+  // All over again nothing is left to do.
+  await follower?.stop()
+  const before = await log.store.head()
+  const events = await log.store.readAll({ from: 'start', direction: 'forwards', limit: 100 })
+  await accountsFollower(dependencies()).react(events)
+  expect(await log.store.head()).toBe(before)
 })
 
 test('what breaks off is done again until it is done', async () => {
