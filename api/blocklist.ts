@@ -7,7 +7,7 @@ import { streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { blocklistChangesOf, blocklistOf } from '../projections/blocklist.ts'
 import { runCommand } from './commands.ts'
-import { changesSince, incrementalQuery, incrementalReply } from './cursors.ts'
+import { changesSince, incrementalQuery, incrementalReply, pageWithCursor } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { refuse } from './errors.ts'
 import { example, idList, positionReply, reply, userId } from './fields.ts'
@@ -42,7 +42,7 @@ const list = (dependencies: Dependencies, call: Call<'user'>, args: z.output<typ
   const { database } = dependencies
   const { userId: owner } = call.caller
   return args.since === undefined
-    ? blocklistOf(database, owner, args)
+    ? pageWithCursor(dependencies, blocklistOf(database, owner, args))
     : changesSince(dependencies, args.since, since => blocklistChangesOf(database, owner, since))
 }
 
@@ -69,7 +69,10 @@ export const blocklistOperations: readonly Operation[] = [
     query: incrementalQuery,
     reply: incrementalReply(z.object({ userId: reply.id, at: reply.instant })),
     rejections: ['sync.too-old'],
-    example: { query: { limit: 50 }, reply: { items: [{ userId: example.otherUserId, at: example.at }], next: null } },
+    example: {
+      query: { limit: 50 },
+      reply: { items: [{ userId: example.otherUserId, at: example.at }], next: null, cursor: example.cursor },
+    },
     run: list,
   }),
   operation({

@@ -5,21 +5,10 @@ import { z } from 'zod'
 import type { ConversationId, Position } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { conversationChangesOf, conversationOf, conversationsOf, unreadOf } from '../projections/inbox.ts'
-import { changesSince } from './cursors.ts'
+import { changesSince, incrementalQuery, incrementalReply, textPageWithCursor, withoutSince } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { type ErrorCode, invalid, isRefusal } from './errors.ts'
-import {
-  conversationId,
-  example,
-  pageCursor,
-  pageLimit,
-  positionReply,
-  reply,
-  seqInBody,
-  sinceCursor,
-  someOf,
-  yesOrNo,
-} from './fields.ts'
+import { conversationId, example, positionReply, reply, seqInBody, someOf, yesOrNo } from './fields.ts'
 import { noSuchConversation, runInboxCommand } from './inbox-access.ts'
 import { exampleMessage, messageRow } from './messages.ts'
 import { type Call, type Operation, operation, rawJson } from './operation.ts'
@@ -28,30 +17,21 @@ type Dependencies = OperationDependencies
 
 const params = z.strictObject({ conversationId })
 
-const listQuery = z
-  .strictObject({
+const listQuery = incrementalQuery
+  .safeExtend({
     unread: yesOrNo().optional().meta({ description: 'Only those with, or without, something unread.' }),
     pinned: yesOrNo().optional(),
     kind: z.enum(['p2p', 'group']).optional(),
-    limit: pageLimit(),
-    cursor: pageCursor.optional(),
-    since: sinceCursor.optional(),
   })
-  .superRefine((fields, context) => {
-    if (fields.since === undefined) return
-    for (const other of ['unread', 'pinned', 'kind', 'cursor'] as const) {
-      if (fields[other] === undefined) continue
-      context.addIssue({ code: 'custom', message: 'does not go with since: changes come whole', path: [other] })
-    }
-  })
+  .superRefine(withoutSince('unread', 'pinned', 'kind'))
 
 /** Rows come as JSON text, with the last message spliced in unparsed. */
 const list = async (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof listQuery>) => {
   const { database } = dependencies
   const { userId } = call.caller
   if (args.since === undefined) {
-    const { items, next } = await conversationsOf(database, userId, args)
-    return rawJson(`{"items":[${items.join(',')}],"next":${JSON.stringify(next)}}`)
+    const page = await conversationsOf(database, userId, args)
+    return textPageWithCursor(dependencies, { ...page, items: page.items.join(',') })
   }
   const changed = await changesSince(dependencies, args.since, since => conversationChangesOf(database, userId, since))
   if (isRefusal(changed)) return changed
@@ -176,14 +156,12 @@ const queries: readonly Operation[] = [
     path: '/v1/conversations',
     summary: 'My conversations, pinned ones first, then by the last message',
     query: listQuery,
-    reply: z.object({
-      items: z.array(conversationRow),
-      next: reply.next.optional(),
-      removed: z.array(reply.id).optional().meta({ description: 'With `since`: ids of what is gone.' }),
-      cursor: reply.text.optional().meta({ description: 'With `since`: for the next time.' }),
-    }),
+    reply: incrementalReply(conversationRow),
     rejections: ['sync.too-old'],
-    example: { query: { unread: true, limit: 50 }, reply: { items: [exampleRow], next: null } },
+    example: {
+      query: { unread: true, limit: 50 },
+      reply: { items: [exampleRow], next: null, cursor: example.cursor },
+    },
     run: list,
   }),
   operation({

@@ -3,11 +3,12 @@
 
 import { z } from 'zod'
 import type { Position } from '../domain/ids.ts'
-import type { Changes, TooOld } from '../projections/page.ts'
+import type { Changes, PlacedPage, TextPage, TooOld } from '../projections/page.ts'
 import { readModelsVersion } from '../projections/schema.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { type Refusal, refuse } from './errors.ts'
 import { pageCursor, pageLimit, positionPattern, reply, sinceCursor } from './fields.ts'
+import { type RawJson, rawJson } from './operation.ts'
 
 export const tooOld: Refusal = refuse(
   'sync.too-old',
@@ -40,7 +41,10 @@ export const incrementalReply = (item: z.ZodType) =>
     items: z.array(item),
     next: reply.next.optional(),
     removed: z.array(reply.id).optional().meta({ description: 'With `since`: ids of what is gone.' }),
-    cursor: reply.text.optional().meta({ description: 'With `since`: for the next time.' }),
+    cursor: reply.text.meta({
+      description:
+        'For `since`, the next time. Of a list that is fetched page by page keep that of the first page, also where the pages are filtered: what changes meanwhile is told again.',
+    }),
   })
 
 /** The position a cursor stands for; undefined when it is not of this log and these read models. */
@@ -50,14 +54,30 @@ export const positionOfCursor = (logId: string, cursor: string): Position | unde
   return cursor.startsWith(prefix) && positionPattern.test(position) ? (position as Position) : undefined
 }
 
+const cursorAt = ({ node }: OperationDependencies, position: Position): string =>
+  `${node.store.logId}.${readModelsVersion}.${position}`
+
+/** A page with the cursor from which on its list can be asked for changes. */
+export const pageWithCursor = async <Whole extends PlacedPage<unknown>>(
+  dependencies: OperationDependencies,
+  found: Promise<Whole>,
+): Promise<Omit<Whole, 'position'> & { readonly cursor: string }> => {
+  const { position, ...page } = await found
+  return { ...page, cursor: cursorAt(dependencies, position) }
+}
+
+/** The same for a page whose items are JSON texts, joined by commas. */
+export const textPageWithCursor = (dependencies: OperationDependencies, { items, next, position }: TextPage): RawJson =>
+  rawJson(`{"items":[${items}],"next":${JSON.stringify(next)},"cursor":"${cursorAt(dependencies, position)}"}`)
+
 /** Runs a query for changes since a cursor. */
 export const changesSince = async <Item>(
-  { node }: OperationDependencies,
+  dependencies: OperationDependencies,
   cursor: string,
   changes: (since: Position) => Promise<Changes<Item> | TooOld>,
 ): Promise<{ items: readonly Item[]; removed: readonly string[]; cursor: string } | Refusal> => {
-  const { logId } = node.store
-  const since = positionOfCursor(logId, cursor)
+  const { node } = dependencies
+  const since = positionOfCursor(node.store.logId, cursor)
   if (since === undefined) return tooOld
   const found = await changes(since)
   if (found === 'too-old') return tooOld
@@ -66,5 +86,5 @@ export const changesSince = async <Item>(
   if (behind && since > node.position) return tooOld
   // The live room may be ahead of the read models: a cursor never goes back.
   const reached = behind ? since : position
-  return { items, removed, cursor: `${logId}.${readModelsVersion}.${reached}` }
+  return { items, removed, cursor: cursorAt(dependencies, reached) }
 }

@@ -139,7 +139,7 @@ export const pageCursor = z
 /** The cursor of an incremental list or of a sync; opaque outside. */
 export const sinceCursor = z.string().regex(cursorPattern, { message: 'is no cursor' }).meta({
   description:
-    '`cursor` of an earlier reply, to begin with that of the sync: only what changed at or after it is answered.',
+    '`cursor` of an earlier reply, of this list or of the sync: only what changed at or after it is answered.',
 })
 
 export const positionPattern = /^[0-9a-f]{16}$/
@@ -184,6 +184,7 @@ export const example = {
   conversationId: 'p2p:01k2ay8r3mf6v0e5wq9t4hzxnc:01k2b0c7pq8s5d2m9x4hvjtn6a',
   groupConversationId: 'group:01k2b1f4y7e8r3w6t9a2zqcnxm',
   position: '00000000000004d2',
+  cursor: 'q7f3k2m9x1c5v8b4.1.00000000000004d2',
   at: '2026-11-23T08:15:30.123Z',
   clientMessageId: '019ab0c4-7d6e-7a31-8c55-2f1e9b6d4a07',
 } as const

@@ -13,7 +13,7 @@ import { notification } from '../domain/notification/notification.ts'
 import { blocks } from '../eventstore/relations.ts'
 import { friendRequestChangesOf, friendRequestsOf } from '../projections/friend-lists.ts'
 import { madeId, runCommand } from './commands.ts'
-import { changesSince, incrementalQuery, incrementalReply, withoutSince } from './cursors.ts'
+import { changesSince, incrementalQuery, incrementalReply, pageWithCursor, withoutSince } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { isRefusal } from './errors.ts'
 import { example, groupId, positionReply, reply, text, userId } from './fields.ts'
@@ -123,7 +123,7 @@ const list = (dependencies: Dependencies, call: Call<'user'>, args: z.output<typ
   const { database } = dependencies
   const { userId: own } = call.caller
   return args.since === undefined
-    ? friendRequestsOf(database, own, args)
+    ? pageWithCursor(dependencies, friendRequestsOf(database, own, args))
     : changesSince(dependencies, args.since, since => friendRequestChangesOf(database, own, since))
 }
 
@@ -188,6 +188,7 @@ export const friendRequestOperations: readonly Operation[] = [
           },
         ],
         next: null,
+        cursor: example.cursor,
         unread: 1,
       },
     },

@@ -8,11 +8,11 @@ import { streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { friendChangesOf, friendOf, friendsOf } from '../projections/friend-lists.ts'
 import { runCommand } from './commands.ts'
-import { changesSince, incrementalQuery, incrementalReply, withoutSince } from './cursors.ts'
+import { changesSince, incrementalQuery, incrementalReply, textPageWithCursor, withoutSince } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { isRefusal, refuse } from './errors.ts'
 import { example, name, positionReply, reply, text, userId } from './fields.ts'
-import { type Call, type Operation, operation, rawJson, self } from './operation.ts'
+import { type Call, type Operation, operation, self } from './operation.ts'
 
 type Dependencies = OperationDependencies
 
@@ -28,7 +28,7 @@ const list = async (dependencies: Dependencies, call: Call<'user'>, args: z.outp
   const { database } = dependencies
   const { userId: own } = call.caller
   return args.since === undefined
-    ? rawJson(await friendsOf(database, own, args))
+    ? textPageWithCursor(dependencies, await friendsOf(database, own, args))
     : changesSince(dependencies, args.since, since => friendChangesOf(database, own, since))
 }
 
@@ -96,7 +96,7 @@ export const friendOperations: readonly Operation[] = [
     query: listQuery,
     reply: incrementalReply(friendRow),
     rejections: ['sync.too-old'],
-    example: { query: { limit: 50 }, reply: { items: [exampleRow], next: null } },
+    example: { query: { limit: 50 }, reply: { items: [exampleRow], next: null, cursor: example.cursor } },
     run: list,
   }),
   operation({

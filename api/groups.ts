@@ -10,7 +10,7 @@ import { type GroupId, groupConversationId, streamOf, type UserId } from '../dom
 import { limits } from '../domain/limits.ts'
 import { groupChangesOf, groupOf, groupsCreatedCount, groupsOf } from '../projections/group.ts'
 import { madeId, runCommand } from './commands.ts'
-import { changesSince, incrementalQuery, incrementalReply } from './cursors.ts'
+import { changesSince, incrementalQuery, incrementalReply, pageWithCursor } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { refuse } from './errors.ts'
 import { example, groupId, positionReply, reply, userId } from './fields.ts'
@@ -69,7 +69,7 @@ const list = (dependencies: Dependencies, call: Call<'user'>, args: z.output<typ
   const { database } = dependencies
   const { userId } = call.caller
   return args.since === undefined
-    ? groupsOf(database, userId, args)
+    ? pageWithCursor(dependencies, groupsOf(database, userId, args))
     : changesSince(dependencies, args.since, since => groupChangesOf(database, userId, since))
 }
 
@@ -149,7 +149,7 @@ export const groupOperations: readonly Operation[] = [
     query: incrementalQuery,
     reply: incrementalReply(groupRow),
     rejections: ['sync.too-old'],
-    example: { query: { limit: 50 }, reply: { items: [exampleGroupRow], next: null } },
+    example: { query: { limit: 50 }, reply: { items: [exampleGroupRow], next: null, cursor: example.cursor } },
     run: list,
   }),
   operation({

@@ -9,7 +9,7 @@ import { limits } from '../domain/limits.ts'
 import { usersInManyGroups } from '../projections/group.ts'
 import { invitationChangesOf, invitationsOf } from '../projections/group-request.ts'
 import { runCommand } from './commands.ts'
-import { changesSince, incrementalQuery, incrementalReply } from './cursors.ts'
+import { changesSince, incrementalQuery, incrementalReply, pageWithCursor } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { refuse } from './errors.ts'
 import { example, groupId, positionReply, reply, userId } from './fields.ts'
@@ -32,7 +32,7 @@ const list = (dependencies: Dependencies, call: Call<'user'>, args: z.output<typ
   const { database } = dependencies
   const { userId: by } = call.caller
   return args.since === undefined
-    ? invitationsOf(database, by, args)
+    ? pageWithCursor(dependencies, invitationsOf(database, by, args))
     : changesSince(dependencies, args.since, since => invitationChangesOf(database, by, since))
 }
 
@@ -86,6 +86,7 @@ export const invitationOperations: readonly Operation[] = [
           },
         ],
         next: null,
+        cursor: example.cursor,
       },
     },
     run: list,

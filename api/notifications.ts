@@ -8,7 +8,7 @@ import { notification } from '../domain/notification/notification.ts'
 import { notificationKinds, notificationStates } from '../domain/notification/row.ts'
 import { notificationChangesOf, notificationsOf } from '../projections/notification.ts'
 import { runCommand } from './commands.ts'
-import { changesSince, incrementalQuery, incrementalReply, withoutSince } from './cursors.ts'
+import { changesSince, incrementalQuery, incrementalReply, pageWithCursor, withoutSince } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { example, position, positionReply, reply } from './fields.ts'
 import { type Call, type Operation, operation } from './operation.ts'
@@ -21,7 +21,7 @@ const list = (dependencies: OperationDependencies, call: Call<'user'>, args: z.o
   const { database } = dependencies
   const { userId } = call.caller
   return args.since === undefined
-    ? notificationsOf(database, userId, args)
+    ? pageWithCursor(dependencies, notificationsOf(database, userId, args))
     : changesSince(dependencies, args.since, since => notificationChangesOf(database, userId, since))
 }
 
@@ -78,6 +78,7 @@ export const notificationOperations: readonly Operation[] = [
           },
         ],
         next: null,
+        cursor: example.cursor,
         unread: 1,
       },
     },

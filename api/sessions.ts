@@ -12,7 +12,7 @@ import { accountBehind, bannedRefusal } from './account-access.ts'
 import { codeDigits, givenPassword } from './accounts.ts'
 import { useCode, wrongCode } from './code-use.ts'
 import { madeId, runCommand } from './commands.ts'
-import { changesSince, incrementalReply } from './cursors.ts'
+import { changesSince, incrementalReply, pageWithCursor } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { isRefusal, type Refusal, refuse } from './errors.ts'
 import { example, name, positionReply, reply, sessionId, sinceCursor } from './fields.ts'
@@ -144,7 +144,7 @@ const list = async (dependencies: Dependencies, call: Call<'user'>, args: z.outp
   const { database } = dependencies
   const { userId } = call.caller
   return args.since === undefined
-    ? { items: await sessionsOf(database, userId), next: null }
+    ? pageWithCursor(dependencies, sessionsOf(database, userId))
     : changesSince(dependencies, args.since, since => sessionChangesOf(database, userId, since))
 }
 
@@ -256,7 +256,11 @@ export const sessionOperations: readonly Operation[] = [
     ),
     rejections: ['sync.too-old'],
     example: {
-      reply: { items: [{ sessionId: example.sessionId, ...exampleDevice, openedAt: example.at }], next: null },
+      reply: {
+        items: [{ sessionId: example.sessionId, ...exampleDevice, openedAt: example.at }],
+        next: null,
+        cursor: example.cursor,
+      },
     },
     run: list,
   }),

@@ -39,7 +39,7 @@ export const syncOperations: readonly Operation[] = [
       reply: {
         reset: true,
         rows: [{ op: 'rows', collection: 'blocklist', items: [{ userId: example.otherUserId, at: example.at }] }],
-        cursor: `q7f3k2m9x1c5v8b4.1.${example.position}`,
+        cursor: example.cursor,
       },
     },
     run: async ({ sync }, call, { since }) => {

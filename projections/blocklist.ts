@@ -3,9 +3,9 @@
 
 import type { Position, UserId } from '../domain/ids.ts'
 import type { BlocklistRow } from '../domain/rows.ts'
-import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, statement } from './database.ts'
-import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import { type Changes, cursorKey, type PageOptions, type PlacedPage, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { BlocklistTable } from './schema.ts'
 import { startFold, tableOf } from './table.ts'
@@ -50,9 +50,11 @@ export const blocklistRowFrom = (row: BlocklistTable): BlocklistRow => ({ userId
 
 const page = statement(
   'blocklist-page',
-  `select * from blocklist where user_id = $1 and removed_at is null
-     and ($2::timestamptz is null or (blocked_at, blocked_id) < ($2::timestamptz, $3::text))
-   order by blocked_at desc, blocked_id desc limit $4::int`,
+  placedFrom(
+    `select * from blocklist where user_id = $1 and removed_at is null
+       and ($2::timestamptz is null or (blocked_at, blocked_id) < ($2::timestamptz, $3::text))
+     order by blocked_at desc, blocked_id desc limit $4::int`,
+  ),
 )
 
 /** Whom the user blocks, the newest first. @throws InvalidCursor */
@@ -60,10 +62,10 @@ export const blocklistOf = async (
   database: Queryable,
   userId: UserId,
   { limit, cursor }: PageOptions,
-): Promise<Page<BlocklistRow>> => {
+): Promise<PlacedPage<BlocklistRow>> => {
   const [at = null, blockedId = null] = cursor === undefined ? [] : cursorKey(cursor, ['instant', 'string'])
-  const rows = await database.query<BlocklistTable>(page, [userId, at, blockedId, limit + 1])
-  return pageOf(rows, limit, blocklistRowFrom, row => [row.blocked_at, row.blocked_id])
+  const rows = await database.query<BlocklistTable & PlacedRow>(page, [userId, at, blockedId, limit + 1])
+  return placedPageOf(rows, limit, blocklistRowFrom, row => [row.blocked_at, row.blocked_id])
 }
 
 const changes = statement(

@@ -4,7 +4,7 @@
 import type { Position } from '../domain/ids.ts'
 import { positionBeforeAll } from '../eventstore/port.ts'
 import { type Queryable, statement, type Transaction } from './database.ts'
-import type { Changes, TooOld } from './page.ts'
+import { type Changes, type CursorKey, type PlacedPage, pageOf, type TooOld } from './page.ts'
 import { type CheckpointTable, readModelsVersion, type TableName } from './schema.ts'
 
 const load = statement('checkpoint-load', 'select * from checkpoint where id = 1')
@@ -81,22 +81,47 @@ export const doubtAbout = (
 export const isBeyondHead = (checkpoint: CheckpointTable | undefined, logId: string): boolean =>
   checkpoint?.log_id === logId && checkpoint.version === readModelsVersion
 
-/** What a statement over `changesFrom` gives beside the table's own columns. */
-export interface ChangeRow {
+/** What a statement over `placedFrom` gives beside the table's own columns. */
+export interface PlacedRow {
   readonly models_position: Position
-  readonly too_old: boolean
   /** False where the table has no row. */
   readonly is_row: boolean
 }
 
+/** What a statement over `changesFrom` gives beside the table's own columns. */
+export interface ChangeRow extends PlacedRow {
+  readonly too_old: boolean
+}
+
 /**
- * Opening of a statement for changes: always gives a row, so that the position of the answer comes from the snapshot of
- * its rows. $2 is the position since which changes are asked for.
+ * Opening of a statement that says at which place in the log its rows are: always gives a row, so that the place comes from the
+ * snapshot of the rows.
+ * @param rows must have a column `position`
+ * @param more columns beside the rows' own
  */
-export const changesFrom = (rows: string): string =>
-  `select c.position as models_position, coalesce(c.purged_position >= $2, false) as too_old,
-     t.position is not null as is_row, t.*
+export const placedFrom = (rows: string, more: readonly string[] = []): string =>
+  `select ${['c.position as models_position', 't.position is not null as is_row', ...more, 't.*'].join(', ')}
    from checkpoint c left join lateral (${rows}) t on true where c.id = 1`
+
+/** Cuts the rows of such a statement, one more than asked for, into a page. */
+export const placedPageOf = <Row extends PlacedRow, Item>(
+  rows: readonly Row[],
+  limit: number,
+  item: (row: Row) => Item,
+  key: (row: Row) => CursorKey,
+): PlacedPage<Item> => ({
+  ...pageOf(
+    rows.filter(row => row.is_row),
+    limit,
+    item,
+    key,
+  ),
+  position: rows[0]?.models_position ?? positionBeforeAll,
+})
+
+/** The same for changes: $2 is the position since which they are asked for. */
+export const changesFrom = (rows: string): string =>
+  placedFrom(rows, ['coalesce(c.purged_position >= $2, false) as too_old'])
 
 /** Sorts the rows of such a statement into items and tombstones. */
 export const changesOf = <Row extends ChangeRow, Item>(

@@ -2,10 +2,19 @@
 
 import type { FriendRequestRow, FriendRequestState, FriendRow, RequestDirection } from '../domain/friendship/row.ts'
 import type { Instant, Position, UserId } from '../domain/ids.ts'
-import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { positionBeforeAll } from '../eventstore/port.ts'
+import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, statement } from './database.ts'
 import { friendRequestRowFrom } from './friendship.ts'
-import { type Changes, cursorKey, cursorText, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import {
+  type Changes,
+  cursorKey,
+  cursorText,
+  type PageOptions,
+  type PlacedPage,
+  type TextPage,
+  type TooOld,
+} from './page.ts'
 import type { FriendRequestTable, FriendTable } from './schema.ts'
 
 /**
@@ -15,7 +24,8 @@ import type { FriendRequestTable, FriendTable } from './schema.ts'
 const page = statement(
   'friend-page',
   `select coalesce(string_agg(p.wire, ',' order by p.friend_id) filter (where p.number <= $4::int), '') as items,
-     max(p.friend_id) filter (where p.number <= $4::int) as last, count(*) > $4::int as has_more
+     max(p.friend_id) filter (where p.number <= $4::int) as last, count(*) > $4::int as has_more,
+     (select c.position from checkpoint c where c.id = 1) as position
    from (
      select friend_id, wire, row_number() over (order by friend_id) as number from friend
      where user_id = $1 and removed_at is null and friend_id > coalesce($2::text, '')
@@ -27,22 +37,25 @@ interface PageRow {
   readonly items: string
   readonly last: UserId | null
   readonly has_more: boolean
+  readonly position: Position | null
 }
 
 /**
  * The user's friends, by their ids; `q` is a part of a remark or a whole id (R9).
- * @returns the page as JSON text
  * @throws InvalidCursor
  */
 export const friendsOf = async (
   database: Queryable,
   userId: UserId,
   { limit, cursor, q }: PageOptions & { readonly q?: string | undefined },
-): Promise<string> => {
+): Promise<TextPage> => {
   const [friendId = null] = cursor === undefined ? [] : cursorKey(cursor, ['string'])
   const [found] = await database.query<PageRow>(page, [userId, friendId, q ?? null, limit])
-  const next = found?.has_more && found.last !== null ? JSON.stringify(cursorText([found.last])) : 'null'
-  return `{"items":[${found?.items ?? ''}],"next":${next}}`
+  return {
+    items: found?.items ?? '',
+    next: found?.has_more && found.last !== null ? cursorText([found.last]) : null,
+    position: found?.position ?? positionBeforeAll,
+  }
 }
 
 const rowFrom = ({ wire }: FriendTable): FriendRow => JSON.parse(wire)
@@ -93,18 +106,20 @@ export const friendCounts = async (
   return new Map(rows.map(row => [row.user_id, row.count]))
 }
 
-/** A page always gives a row, so that what is unread comes from the snapshot of its rows. */
+/** What is unread comes from the snapshot of the rows, too. */
 const requestPage = statement(
   'friend-request-page',
-  `select u.unread, t.* from (
-     select count(*)::int as unread from friend_request r
-     where r.user_id = $1 and r.state = 'pending' and r.direction = 'incoming' and r.asked_position > coalesce(
-       (select m.friend_requests from read_mark m where m.user_id = $1), '')) u
-   left join lateral (
-     select * from friend_request where user_id = $1 and ($2::text is null or direction = $2)
+  placedFrom(
+    `select * from friend_request where user_id = $1 and ($2::text is null or direction = $2)
        and ($3::text is null or state = $3)
        and (asked_position, peer_id) < (coalesce($4::char(16), '~'), coalesce($5::text, ''))
-     order by asked_position desc, peer_id desc limit $6::int) t on true`,
+     order by asked_position desc, peer_id desc limit $6::int`,
+    [
+      `(select count(*)::int from friend_request r
+        where r.user_id = $1 and r.state = 'pending' and r.direction = 'incoming' and r.asked_position > coalesce(
+          (select m.friend_requests from read_mark m where m.user_id = $1), '')) as unread`,
+    ],
+  ),
 )
 
 export interface FriendRequestOptions extends PageOptions {
@@ -117,13 +132,12 @@ export const friendRequestsOf = async (
   database: Queryable,
   userId: UserId,
   { limit, cursor, direction, state }: FriendRequestOptions,
-): Promise<Page<FriendRequestRow> & { readonly unread: number }> => {
+): Promise<PlacedPage<FriendRequestRow> & { readonly unread: number }> => {
   const [position = null, peerId = null] = cursor === undefined ? [] : cursorKey(cursor, ['string', 'string'])
   const parameters = [userId, direction ?? null, state ?? null, position, peerId, limit + 1]
-  const found = await database.query<FriendRequestTable & { unread: number }>(requestPage, parameters)
-  const rows = found.filter(row => row.peer_id !== null)
+  const rows = await database.query<FriendRequestTable & PlacedRow & { unread: number }>(requestPage, parameters)
   const key = (row: FriendRequestTable) => [row.asked_position, row.peer_id]
-  return { ...pageOf(rows, limit, friendRequestRowFrom, key), unread: found[0]?.unread ?? 0 }
+  return { ...placedPageOf(rows, limit, friendRequestRowFrom, key), unread: rows[0]?.unread ?? 0 }
 }
 
 const requestChanges = statement(

@@ -4,9 +4,9 @@
 import type { GroupId, Instant, Position, UserId } from '../domain/ids.ts'
 import type { GroupRole } from '../domain/rows.ts'
 import type { Recorded } from './batch.ts'
-import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, statement } from './database.ts'
-import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import { type Changes, cursorKey, type Page, type PageOptions, type PlacedPage, pageOf, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { GroupRequestTable } from './schema.ts'
 import { type Fold, startFold, tableOf } from './table.ts'
@@ -157,9 +157,11 @@ const applicationFrom = (row: GroupRequestTable): GroupApplicationRow => ({
 
 const invitations = statement(
   'group-request-invitations',
-  `select * from group_request where user_id = $1 and kind = 'invitation' and removed_at is null
-     and ($2::text is null or (position, group_id) < ($2::char(16), $3::text))
-   order by position desc, group_id desc limit $4::int`,
+  placedFrom(
+    `select * from group_request where user_id = $1 and kind = 'invitation' and removed_at is null
+       and ($2::text is null or (position, group_id) < ($2::char(16), $3::text))
+     order by position desc, group_id desc limit $4::int`,
+  ),
 )
 
 /** The open invitations of a user, the newest first. @throws InvalidCursor */
@@ -167,10 +169,10 @@ export const invitationsOf = async (
   database: Queryable,
   userId: UserId,
   { limit, cursor }: PageOptions,
-): Promise<Page<GroupInvitationRow>> => {
+): Promise<PlacedPage<GroupInvitationRow>> => {
   const [position = null, groupId = null] = cursor === undefined ? [] : cursorKey(cursor, ['string', 'string'])
-  const rows = await database.query<GroupRequestTable>(invitations, [userId, position, groupId, limit + 1])
-  return pageOf(rows, limit, invitationFrom, row => [row.position, row.group_id])
+  const rows = await database.query<GroupRequestTable & PlacedRow>(invitations, [userId, position, groupId, limit + 1])
+  return placedPageOf(rows, limit, invitationFrom, row => [row.position, row.group_id])
 }
 
 const invitationChanges = statement(

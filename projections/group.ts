@@ -12,9 +12,9 @@ import {
 import { type FoundGroupRow, foundGroupRow, type GroupRow, type GroupRowParts, groupRow } from '../domain/group/row.ts'
 import type { GroupId, Position, UserId } from '../domain/ids.ts'
 import type { Recorded } from './batch.ts'
-import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, statement } from './database.ts'
-import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import { type Changes, cursorKey, type Page, type PageOptions, type PlacedPage, pageOf, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { GroupTable, MemberTable } from './schema.ts'
 import { lookUp, startFold, tableOf } from './table.ts'
@@ -204,9 +204,11 @@ export const groupRowFrom = (row: MemberGroupRow): GroupRow =>
 
 const page = statement(
   'group-page',
-  `select ${memberGroupColumns} from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
-   where m.user_id = $1 and m.removed_at is null and g.dissolved_at is null and ($2::text is null or m.group_id < $2)
-   order by m.group_id desc limit $3::int`,
+  placedFrom(
+    `select ${memberGroupColumns} from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
+     where m.user_id = $1 and m.removed_at is null and g.dissolved_at is null and ($2::text is null or m.group_id < $2)
+     order by m.group_id desc limit $3::int`,
+  ),
 )
 
 /** The groups the user is in, the newest first; without dissolved ones. @throws InvalidCursor */
@@ -214,10 +216,10 @@ export const groupsOf = async (
   database: Queryable,
   userId: UserId,
   { limit, cursor }: PageOptions,
-): Promise<Page<GroupRow>> => {
+): Promise<PlacedPage<GroupRow>> => {
   const [groupId = null] = cursor === undefined ? [] : cursorKey(cursor, ['string'])
-  const rows = await database.query<MemberGroupRow>(page, [userId, groupId, limit + 1])
-  return pageOf(rows, limit, groupRowFrom, row => [row.group_id])
+  const rows = await database.query<MemberGroupRow & PlacedRow>(page, [userId, groupId, limit + 1])
+  return placedPageOf(rows, limit, groupRowFrom, row => [row.group_id])
 }
 
 /** Both rows count: a role that changed stands in the member's, everything else in the group's. */

@@ -5,11 +5,11 @@
 
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
 import type { ConversationRow } from '../domain/rows.ts'
-import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, type Statement, statement, type Transaction } from './database.ts'
 import { changedEntries, foldEvents, loadTouched, markTypes, memberTypes, type Touched } from './inbox-batch.ts'
 import { type InboxEntry, needsRecount, noMessages, recountRangeOf, visibleSeqOf } from './inbox-fold.ts'
-import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import { type Changes, cursorKey, type PageOptions, type PlacedPage, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { ConversationKind, InboxTable } from './schema.ts'
 import { columnArrays, tableOf } from './table.ts'
@@ -140,16 +140,18 @@ export interface ConversationPageOptions extends PageOptions {
 const pageStatement = (name: string, condition: string): Statement =>
   statement(
     name,
-    `select v.*, m.wire from (
-       select v.* from (select ${viewColumns} from ${viewFrom}
-         where i.user_id = $1 and ($2::text is null or i.kind = $2)
-           and ($3::boolean is null or (i.pinned_at is not null) = $3)) v
-       where v.visible_seq > v.deleted_seq ${condition}
-         and ($5::boolean is null
-              or (v.pinned_at is not null, v.visible_at, v.conversation_id) < ($5::boolean, $6::timestamptz, $7::text))
-       order by v.pinned_at is not null desc, v.visible_at desc, v.conversation_id desc limit $4::int) v
-     ${lastMessage}
-     order by v.pinned_at is not null desc, v.visible_at desc, v.conversation_id desc`,
+    placedFrom(
+      `select v.*, m.wire from (
+         select v.* from (select ${viewColumns}, i.position from ${viewFrom}
+           where i.user_id = $1 and ($2::text is null or i.kind = $2)
+             and ($3::boolean is null or (i.pinned_at is not null) = $3)) v
+         where v.visible_seq > v.deleted_seq ${condition}
+           and ($5::boolean is null
+                or (v.pinned_at is not null, v.visible_at, v.conversation_id) < ($5::boolean, $6::timestamptz, $7::text))
+         order by v.pinned_at is not null desc, v.visible_at desc, v.conversation_id desc limit $4::int) v
+       ${lastMessage}
+       order by v.pinned_at is not null desc, v.visible_at desc, v.conversation_id desc`,
+    ),
   )
 
 const pageOfAll = pageStatement('conversation-page', '')
@@ -161,14 +163,14 @@ export const conversationsOf = async (
   database: Queryable,
   userId: UserId,
   { unread, pinned, kind, limit, cursor }: ConversationPageOptions,
-): Promise<Page<string>> => {
+): Promise<PlacedPage<string>> => {
   const [isPinned = null, at = null, id = null] =
     cursor === undefined ? [] : cursorKey(cursor, ['number', 'instant', 'string'])
   const page = unread === undefined ? pageOfAll : unread ? pageOfUnread : pageOfRead
   const after = isPinned === null ? null : isPinned === 1
   const parameters = [userId, kind ?? null, pinned ?? null, limit + 1, after, at, id]
-  const rows = await database.query<ViewWithText>(page, parameters)
-  return pageOf(rows, limit, textOf, row => [
+  const rows = await database.query<ViewWithText & PlacedRow>(page, parameters)
+  return placedPageOf(rows, limit, textOf, row => [
     row.pinned_at === null ? 0 : 1,
     row.visible_at as Instant,
     row.conversation_id,

@@ -12,9 +12,9 @@ import {
   noticesFor,
 } from '../domain/notification/row.ts'
 import type { Batch } from './batch.ts'
-import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, statement, type Transaction } from './database.ts'
-import { type Changes, cursorKey, type Page, type PageOptions, pageOf, type TooOld } from './page.ts'
+import { type Changes, cursorKey, type PageOptions, type PlacedPage, type TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { NotificationTable, ReadMarkTable } from './schema.ts'
 import { type Fold, startFold, tableOf } from './table.ts'
@@ -134,19 +134,21 @@ export const readMarksFrom = (row: ReadMarkTable): ReadMarks => ({
   friendRequests: row.friend_requests,
 })
 
-/** A page always gives a row, so that what is unread comes from the snapshot of its rows. */
+/** What is unread comes from the snapshot of the rows, too. */
 const page = statement(
   'notification-page',
-  `select u.unread, t.* from (
-     select count(*)::int as unread from notification n where n.user_id = $1 and n.asked_position > coalesce(
-       (select m.notifications from read_mark m where m.user_id = $1), '')) u
-   left join lateral (
-     select * from notification where user_id = $1 and ($2::text is null or state = $2)
+  placedFrom(
+    `select * from notification where user_id = $1 and ($2::text is null or state = $2)
        and (asked_position, notification_id) < (coalesce($3::char(16), '~'), coalesce($4::text, ''))
-     order by asked_position desc, notification_id desc limit $5::int) t on true`,
+     order by asked_position desc, notification_id desc limit $5::int`,
+    [
+      `(select count(*)::int from notification n where n.user_id = $1 and n.asked_position > coalesce(
+         (select m.notifications from read_mark m where m.user_id = $1), '')) as unread`,
+    ],
+  ),
 )
 
-export interface NotificationPage extends Page<NotificationRow> {
+export interface NotificationPage extends PlacedPage<NotificationRow> {
   /** In all, whatever the page shows. */
   readonly unread: number
 }
@@ -158,17 +160,16 @@ export const notificationsOf = async (
   { limit, cursor, state }: PageOptions & { readonly state?: NotificationState | undefined },
 ): Promise<NotificationPage> => {
   const [position = null, id = null] = cursor === undefined ? [] : cursorKey(cursor, ['string', 'string'])
-  const found = await database.query<NotificationTable & { unread: number }>(page, [
+  const rows = await database.query<NotificationTable & PlacedRow & { unread: number }>(page, [
     userId,
     state ?? null,
     position,
     id,
     limit + 1,
   ])
-  const rows = found.filter(row => row.notification_id !== null)
   return {
-    ...pageOf(rows, limit, notificationRowFrom, row => [row.asked_position, row.notification_id]),
-    unread: found[0]?.unread ?? 0,
+    ...placedPageOf(rows, limit, notificationRowFrom, row => [row.asked_position, row.notification_id]),
+    unread: rows[0]?.unread ?? 0,
   }
 }
 

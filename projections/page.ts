@@ -9,6 +9,18 @@ export interface Page<Item> {
   readonly next: string | null
 }
 
+/** A page that says at which place in the log its rows are: what changes from there on, changes since tell. */
+export interface PlacedPage<Item> extends Page<Item> {
+  readonly position: Position
+}
+
+/** A page whose items are JSON texts, joined by commas. */
+export interface TextPage {
+  readonly items: string
+  readonly next: string | null
+  readonly position: Position
+}
+
 /** Rows changed at or after a position, ids of those gone since, and where the answer stands in the log. */
 export interface Changes<Item> {
   readonly items: readonly Item[]

@@ -3,9 +3,9 @@
 
 import type { Position, SessionId, UserId } from '../domain/ids.ts'
 import type { SessionRow } from '../domain/rows.ts'
-import { type ChangeRow, changesFrom, changesOf } from './checkpoint.ts'
+import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, statement, type Transaction } from './database.ts'
-import type { Changes, TooOld } from './page.ts'
+import type { Changes, PlacedPage, TooOld } from './page.ts'
 import type { Projection } from './projection.ts'
 import type { SessionTable } from './schema.ts'
 import { startFold, tableOf } from './table.ts'
@@ -87,12 +87,14 @@ export const sessionRowFrom = (row: SessionTable): SessionRow => ({
 
 const ofUser = statement(
   'session-of-user',
-  'select * from session where user_id = $1 and removed_at is null order by opened_at, session_id',
+  placedFrom('select * from session where user_id = $1 and removed_at is null order by opened_at, session_id'),
 )
 
 /** The user's devices that are signed in, the oldest first. At most a few: a user's devices are limited. */
-export const sessionsOf = async (database: Queryable, userId: UserId): Promise<readonly SessionRow[]> =>
-  (await database.query<SessionTable>(ofUser, [userId])).map(sessionRowFrom)
+export const sessionsOf = async (database: Queryable, userId: UserId): Promise<PlacedPage<SessionRow>> => {
+  const rows = await database.query<SessionTable & PlacedRow>(ofUser, [userId])
+  return placedPageOf(rows, rows.length, sessionRowFrom, row => [row.session_id])
+}
 
 const changes = statement(
   'session-changes',

@@ -132,6 +132,7 @@ describe('answering (R7)', () => {
     expect(await get(ada, `/v1/friends?after=${position}`)).toEqual({
       items: [{ userId: bob.userId, ...note }],
       next: null,
+      cursor: expect.any(String),
     })
     expect(await get(bob, `/v1/friends/${ada.userId}`)).toEqual({ userId: ada.userId, ...note })
     expect(await get(ada, '/v1/notifications')).toMatchObject({
@@ -148,7 +149,7 @@ describe('answering (R7)', () => {
     await ask(ada, bob)
     await refusedAs('friend.request-not-found', ada, `POST /v1/friend-requests/${bob.userId}/accept`)
     await refusedAs('friend.request-not-found', cyd, `POST /v1/friend-requests/${ada.userId}/accept`)
-    expect(await get(ada, '/v1/friends')).toEqual({ items: [], next: null })
+    expect(await get(ada, '/v1/friends')).toMatchObject({ items: [], next: null })
   })
 
   it('can be a no with a reason, and the one who asked can take it back', async () => {
@@ -206,7 +207,7 @@ describe('friends', () => {
       items: [],
       removed: [bob.userId],
     })
-    expect(await get(bob, '/v1/friends')).toEqual({ items: [], next: null })
+    expect(await get(bob, '/v1/friends')).toMatchObject({ items: [], next: null })
     expect(await get(ada, `/v1/friend-requests?${since}`)).toMatchObject({ items: [{ userId: bob.userId }] })
     for (const filter of ['q=x', 'cursor=x'])
       await refusedAs('request.invalid', ada, `GET /v1/friends?${since}&${filter}`)

@@ -82,7 +82,8 @@ describe('creating a group', () => {
     ] as const) {
       expect(player.device.replica.get('groups')?.get(groupId)).toEqual({ ...row, myRole })
       expect(await player.get(`/v1/groups/${groupId}`)).toEqual({ ...row, myRole })
-      expect(await player.get('/v1/groups')).toEqual({ items: [{ ...row, myRole }], next: null })
+      const list = await player.get('/v1/groups')
+      expect(list).toEqual({ items: [{ ...row, myRole }], next: null, cursor: expect.any(String) })
       expect(player.messages(conversationId)).toEqual([
         {
           conversationId,

@@ -81,7 +81,8 @@ describe('a text', () => {
       expect(await player.do('listMessages', { conversationId })).toEqual(page)
       expect(player.row(conversationId)).toEqual({ ...row, unread })
       expect(await player.get(path)).toEqual({ ...row, unread })
-      expect(await player.get('/v1/conversations')).toEqual({ items: [{ ...row, unread }], next: null })
+      const list = await player.get('/v1/conversations')
+      expect(list).toEqual({ items: [{ ...row, unread }], next: null, cursor: expect.any(String) })
     }
     expect(await scene.divergence(ada, bob)).toEqual([])
   })
@@ -195,7 +196,7 @@ describe('the block list', () => {
     expect([...(bob.device.replica.get('blocklist')?.values() ?? [])]).toEqual([row])
     await bob.readable(blocked.body.position)
     const list = await bob.get('/v1/blocklist')
-    expect(list).toEqual({ items: [row], next: null })
+    expect(list).toEqual({ items: [row], next: null, cursor: expect.any(String) })
     expect(await bob.get(`/v1/blocklist/check?ids=${ada.userId},${bob.userId}`)).toEqual({
       items: [
         { userId: ada.userId, blocked: true },

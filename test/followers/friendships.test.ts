@@ -105,7 +105,7 @@ test('the friends and requests of a closed account end, for the others as well',
   await endFriendshipsOf(node, opened.database, ann)
   expect(await states(ann)).toEqual(['bob accepted', 'cid withdrawn', 'dan expired'])
   for (const userId of [ann, bob]) {
-    expect(await friendsOf(opened.database, userId, { limit: 10 })).toBe('{"items":[],"next":null}')
+    expect(await friendsOf(opened.database, userId, { limit: 10 })).toMatchObject({ items: '', next: null })
   }
   const head = await store.head()
   await endFriendshipsOf(node, opened.database, ann)

@@ -105,11 +105,11 @@ describe.each(databaseKinds)('rows on %s', kind => {
     ledger.signIn('bob', 's5')
     ledger.signOut('ada', 's1')
     await fold(database, ledger.events)
-    expect((await sessionsOf(database, user('ada'))).map(row => row.sessionId)).toEqual(['s2', 's3', 's4'])
+    expect((await sessionsOf(database, user('ada'))).items.map(row => row.sessionId)).toEqual(['s2', 's3', 's4'])
     const changed = ledger.password('ada', 's3')
     ledger.signIn('ada', 's6')
     await fold(database, ledger.events.slice(-2))
-    expect(await sessionsOf(database, user('ada'))).toEqual([
+    expect((await sessionsOf(database, user('ada'))).items).toEqual([
       {
         sessionId: 's3',
         deviceId: 'device of s3',
@@ -119,7 +119,7 @@ describe.each(databaseKinds)('rows on %s', kind => {
       },
       expect.objectContaining({ sessionId: 's6' }),
     ])
-    expect((await sessionsOf(database, user('bob'))).length).toBe(1)
+    expect((await sessionsOf(database, user('bob'))).items.length).toBe(1)
     const changes = await sessionChangesOf(database, user('ada'), changed)
     expect(changes).toMatchObject({ items: [{ sessionId: 's6' }], removed: ['s2', 's4'], position: ledger.position })
   })
@@ -278,12 +278,16 @@ describe.each(databaseKinds)('rows on %s', kind => {
     const top = await page()
     expect(top).toMatchObject({ unread: 2, items: [{}], next: expect.any(String) })
     expect(await page({ cursor: top.next })).toMatchObject({ unread: 2, items: [{ position: first }], next: null })
-    expect(await page({ state: 'pending' })).toEqual({ unread: 2, items: [], next: null })
+    expect(await page({ state: 'pending' })).toEqual({ unread: 2, items: [], next: null, position: ledger.position })
     expect(await page({ state: 'none' })).toMatchObject({ unread: 2, items: [{}] })
     const before = ledger.events.length
     ledger.readNotifications('bob', first)
     await fold(database, ledger.events.slice(before))
     expect(await page()).toMatchObject({ unread: 1 })
-    expect(await notificationsOf(database, user('cid'), { limit: 1 })).toEqual({ unread: 0, items: [], next: null })
+    expect(await notificationsOf(database, user('cid'), { limit: 1 })).toMatchObject({
+      unread: 0,
+      items: [],
+      next: null,
+    })
   })
 })

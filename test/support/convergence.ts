@@ -3,6 +3,8 @@
 
 import type { Device } from './device.ts'
 import { expectOk } from './device.ts'
+import { type HeldLists, listDifferences } from './held-lists.ts'
+import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
 import { canonical, differences, Replica, type Row, rowDifference, rowId, type ServerFrame } from './replica.ts'
 import type { Reached } from './service.ts'
 
@@ -13,6 +15,8 @@ export interface Viewer {
   readonly token: string
   /** A signed-in device without a socket, for taking everything afresh. */
   readonly spare: { readonly accessToken: string }
+  /** What a client without a socket has read at some time before. */
+  readonly lists?: HeldLists | undefined
 }
 
 type Calls = Pick<Reached, 'api'>
@@ -199,6 +203,8 @@ export const divergence = async (
   const fresh = socket.state
   await socket.close()
   const [found, visible] = await compareHttp(get, viewer.userId, fresh)
+  const ask = (op: string, args: Arguments) => get(requestOf(operationNamed(op), args).path)
+  if (viewer.lists !== undefined) found.push(...(await listDifferences(ask, viewer.lists)))
   found.push(...said('GET /v1/sync', differences(await syncedOverHttp(get, viewer.userId), fresh)))
   for (const { name, device, opened = new Set<string>(), earlier } of devices) {
     found.push(...said(name, differences(device.state, fresh)))

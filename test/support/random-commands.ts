@@ -56,6 +56,7 @@ const kinds = {
   disconnect: [4, fc.record({ cut: fc.boolean() })],
   connect: [5, fc.record({ from: fc.constantFrom('cursor', 'cursor', 'earlier', 'nothing') })],
   remember: [2, fc.record({})],
+  readLists: [3, fc.record({ anew: seldom })],
   readNotifications: [1, fc.record({ back: fc.nat(3) })],
   letTimePass: [1, fc.record({})],
 } as const satisfies Record<string, readonly [number, fc.Arbitrary<object>]>

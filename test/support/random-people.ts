@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { ringAgeMs } from '../../realtime/ring.ts'
 import { divergence } from './convergence.ts'
 import { CommandError, type Device, DeviceClosed, expectOk, newMessageId, type SignedIn } from './device.ts'
+import { catchUp, type HeldLists, readLists } from './held-lists.ts'
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
 import { whenQuiet, whenReadable } from './quiet.ts'
 import { announcementDeeds } from './random-announcements.ts'
@@ -41,6 +42,8 @@ interface Actor {
   readonly person: Person
   readonly slots: readonly Slot[]
   spare: SignedIn
+  /** What a client of theirs without a socket holds. */
+  lists: HeldLists | undefined
   password: string
   readonly sent: { readonly conversationId: string; readonly args: Arguments }[]
 }
@@ -78,7 +81,7 @@ export class RandomPeople {
           return { deviceId, session, ...off, opened: new Set() }
         }
         const slots = await Promise.all(Array.from({ length: devicesEach }, (_, index) => slot(index + 1)))
-        return { person, slots, spare: await service.signIn(person, 'spare'), password: '', sent: [] }
+        return { person, slots, spare: await service.signIn(person, 'spare'), lists: undefined, password: '', sent: [] }
       }),
     )
     const arrived = new RandomPeople(service, nobody, actors)
@@ -123,11 +126,11 @@ export class RandomPeople {
 
   async #differences(): Promise<string[]> {
     const found = [...this.faults]
-    for (const { person, spare, slots } of this.#actors) {
+    for (const { person, spare, lists, slots } of this.#actors) {
       const devices = slots.flatMap(({ device, deviceId, opened, earlier }) =>
         device === undefined ? [] : [{ name: `${person.userName} ${deviceId}`, device, opened, earlier }],
       )
-      const viewer = { userId: person.userId, token: spare.accessToken, spare }
+      const viewer = { userId: person.userId, token: spare.accessToken, spare, lists }
       found.push(...(await divergence(this.#service, viewer, devices)).map(text => `${person.userName}: ${text}`))
     }
     return found
@@ -320,6 +323,11 @@ export class RandomPeople {
       // What is not in the read models by then would be nowhere: the server turns devices away for a moment.
       await whenReadable(this.#service.api, this.#nobody.token, await this.#service.store.head())
       this.#service.pass?.(longerThanTheRingSeconds)
+    },
+    readLists: async ({ anew, ...by }) => {
+      const actor = this.#actor(by.who)
+      const ask = (op: string, args: Arguments) => this.#ask(this.#slot(by), op, args)
+      actor.lists = actor.lists === undefined || anew ? await readLists(ask) : await catchUp(ask, actor.lists)
     },
     remember: async by => {
       const slot = this.#slot(by)
