@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { account, type CreatedAccount } from '../domain/account/account.ts'
+import { closedAccountName } from '../domain/account/row.ts'
 import { isRejection } from '../domain/decider.ts'
 import { streamOf } from '../domain/ids.ts'
 import { ownedGroupIds } from '../projections/group.ts'
@@ -87,8 +88,7 @@ export const accountClosingOperations: readonly Operation[] = [
     path: '/v1/users/me',
     tag: 'accounts',
     summary: 'Close my account, for good',
-    description:
-      'Ends every session, frees what the account signs in by, and leaves its groups. What was written stays; the row keeps the id, with an empty name and `closedAt`. Refused while the account owns groups: the error lists some in `groupIds`.',
+    description: `Ends every session, frees what the account signs in by, and leaves its groups. What was written stays; others see \`${closedAccountName}\` and \`closedAt\`. Refused while the account owns groups: the error lists some in \`groupIds\`.`,
     callers: ['user'],
     frame: false,
     limit: 'signIn',

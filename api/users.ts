@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { account } from '../domain/account/account.ts'
 import { friendPolicies, genders, initialPrivateProfile, type ProfileChanges } from '../domain/account/profile.ts'
+import { closedAccountName } from '../domain/account/row.ts'
 import { isRejection } from '../domain/decider.ts'
 import { streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
@@ -22,7 +23,9 @@ export const userRow = z.object({
   gender: z.enum(genders).optional(),
   birthday: reply.text.optional(),
   extension: reply.text.optional(),
-  closedAt: reply.instant.optional().meta({ description: 'The account was closed then; the name is empty.' }),
+  closedAt: reply.instant.optional().meta({
+    description: `The account was closed then; of the rest there is only the name, \`${closedAccountName}\`.`,
+  }),
 })
 
 const discoverableBy = z

@@ -8,7 +8,7 @@ import { type PrivateProfile, type PublicProfile, publicProfileOf } from './prof
 export interface UserRow extends PublicProfile {
   readonly userId: UserId
   readonly userName?: string
-  /** The account was closed then: the name is empty, clients say so in their own language. */
+  /** The account was closed then: the name is that of all closed ones, which clients may say in their own language. */
   readonly closedAt?: Instant
 }
 
@@ -19,12 +19,15 @@ export interface OwnUserRow extends UserRow, PrivateProfile {
   readonly createdAt: Instant
 }
 
+/** What everybody who closed their account is called. Nobody is found by it. */
+export const closedAccountName = 'deleted account'
+
 /** What everybody may see of a user; whatever else the holder has stays out. */
 export const userRowOf = (user: UserRow): UserRow => ({
   userId: user.userId,
   ...(user.userName === undefined ? undefined : { userName: user.userName }),
   ...publicProfileOf(user),
-  ...(user.closedAt === undefined ? undefined : { closedAt: user.closedAt }),
+  ...(user.closedAt === undefined ? undefined : { name: closedAccountName, closedAt: user.closedAt }),
 })
 
 /** What the user alone sees. */

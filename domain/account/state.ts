@@ -45,7 +45,7 @@ export interface CreatedAccount extends Profile {
 export interface ClosedAccount {
   readonly status: 'closed'
   readonly userId: UserId
-  /** Empty: clients say in their own language that the account was closed. */
+  /** Nothing is kept of it; what others see instead stands in row.ts. */
   readonly name: ''
   readonly createdAt: Instant
   readonly closedAt: Instant

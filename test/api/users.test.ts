@@ -34,6 +34,7 @@ describe('profiles', () => {
       createdAt: expect.any(String),
     })
     await api.refused('user.not-found', 'GET /v1/users/nobody', { token: ada.token })
+    expect(await api.ok('GET /v1/users?ids=nobody,no.one', { token: ada.token })).toEqual({ items: [] })
   })
 
   it('are changed field by field, and null clears one (R3)', async () => {

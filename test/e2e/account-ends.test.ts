@@ -88,7 +88,7 @@ describe('closing an account', { timeout: slowMsMax }, () => {
     expect((await ask('GET', '/v1/users/me', { token: ada.person.token })).body.code).toBe('session.ended')
     expect((await signIn(ada.person.userName)).body.code).toBe('account.wrong-credentials')
     await bob.device.waitFor(() => bob.device.replica.get('groups')?.get(String(groupId))?.memberCount === 1)
-    const row = { userId: ada.userId, name: '', closedAt: expect.stringMatching(/Z$/) }
+    const row = { userId: ada.userId, name: 'deleted account', closedAt: expect.stringMatching(/Z$/) }
     expect(bob.device.replica.get('users')?.get(ada.userId)).toEqual(row)
     await whenReadable(ask, bob.person.token, closed.position)
     expect((await ask('GET', `/v1/users/${ada.userId}`, { token: bob.person.token })).body).toEqual(row)
@@ -121,6 +121,29 @@ describe('a closed account', { timeout: slowMsMax }, () => {
     const recalled = bob.device.command('recallGroupInvitation', { groupId: other.groupId, userId: ada.userId })
     await expect(recalled).rejects.toMatchObject({ code: 'invitation.not-found' })
     expect(await scene.divergence(bob)).toEqual([])
+  })
+
+  test('is called the same by everybody who sees it, and found by nobody', async () => {
+    const [ada, bob] = await enter('ada', 'bob')
+    const found = { phone: true, email: true, userName: true, namePrefix: true }
+    await ada.do('updateOwnUser', { name: 'Deleted Ada', signature: 'x', discoverableBy: found })
+    await ada.do('updateOwnUser', { friendPolicy: 'anyone' })
+    await bob.do('requestFriend', { userId: ada.userId })
+    await ada.say(between(ada, bob))
+    const { groupId } = await scene.group(bob, ada)
+    const { position } = expectOk(await close(ada))
+    await bob.readable(position)
+    const row = { userId: ada.userId, name: 'deleted account', closedAt: expect.stringMatching(/Z$/) }
+    expect((await bob.get(`/v1/users?ids=${ada.userId}`)).items).toEqual([row])
+    await bob.device.waitFor(() => bob.device.replica.get('users')?.get(ada.userId)?.closedAt !== undefined)
+    const fresh = await bob.another('fresh')
+    for (const device of bob.devices) expect(device.replica.get('users')?.get(ada.userId)).toEqual(row)
+    for (const q of ['deleted', 'Deleted Ada', ada.person.userName]) {
+      expect((await bob.get(`/v1/users/search?q=${encodeURIComponent(q)}`)).items, q).toEqual([])
+    }
+    expect((await bob.get(`/v1/groups/${groupId}/members?q=deleted`)).items).toEqual([])
+    expect(await scene.divergence(bob)).toEqual([])
+    expect(fresh.replica.get('friends')?.get(ada.userId)).toBeUndefined()
   })
 })
 

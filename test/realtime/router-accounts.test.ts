@@ -65,7 +65,7 @@ describe('the end of an account', () => {
       heardBy(bob)
         .slice(before)
         .map(({ value }) => value),
-    ).toEqual([{ userId: ann, name: '', closedAt: at }])
+    ).toEqual([{ userId: ann, name: 'deleted account', closedAt: at }])
     expect(actions).toContainEqual({ do: 'cut', userId: ann, sessionId: 's' })
     expect(heardBy(cid)).toEqual([])
   })
