@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Position } from '../../domain/ids.ts'
 import { expectOk, testPassword } from '../support/device.ts'
-import { whenReadable } from '../support/quiet.ts'
+import { whenFollowed, whenReadable } from '../support/quiet.ts'
 import type { Row } from '../support/replica.ts'
 import { between, type Player, type Scene, setScene } from '../support/scene.ts'
 import { startTestService, type TestService } from '../support/service.ts'
@@ -142,6 +142,7 @@ describe('a closed account', { timeout: slowMsMax }, () => {
       expect((await bob.get(`/v1/users/search?q=${encodeURIComponent(q)}`)).items, q).toEqual([])
     }
     expect((await bob.get(`/v1/groups/${groupId}/members?q=deleted`)).items).toEqual([])
+    await whenFollowed(service.store, 'accounts', position)
     expect(await scene.divergence(bob)).toEqual([])
     expect(fresh.replica.get('friends')?.get(ada.userId)).toBeUndefined()
   })

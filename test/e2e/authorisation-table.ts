@@ -93,6 +93,11 @@ const accounts: Readonly<Record<string, readonly AccessCase[]>> = {
   ],
   closeAccount: [
     {
+      args: () => ({ password: testPassword }),
+      outcomes: { ...signedIn('ok'), owner: 'account.owns-groups' },
+      endsAccount: true,
+    },
+    {
       what: 'with a wrong password',
       args: () => ({ password: 'not the password' }),
       outcomes: signedIn('account.wrong-password'),

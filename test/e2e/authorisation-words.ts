@@ -16,6 +16,8 @@ export interface AccessCase {
   readonly outcomes: Readonly<Record<Persona, Outcome>>
   /** The call ends the session it is made with. */
   readonly freshSession?: true
+  /** The call ends the account it is made with. */
+  readonly endsAccount?: true
   readonly everyoneInvites?: true
   /** What a refused call leaves in the log all the same. */
   readonly leaves?: readonly string[]

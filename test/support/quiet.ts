@@ -2,8 +2,9 @@
 // models. Waits for positions and events, never for time; every wait is bounded.
 
 import type { MessageSent } from '../../domain/conversation/events.ts'
+import type { FollowerAdvanced } from '../../domain/follower/events.ts'
 import type { GroupEvent } from '../../domain/group/events.ts'
-import type { Position } from '../../domain/ids.ts'
+import { type Position, streamOf } from '../../domain/ids.ts'
 import type { EventStore, RecordedEvent } from '../../eventstore/port.ts'
 import { type Api, type Device, expectOk } from './device.ts'
 import type { Person, Reached } from './service.ts'
@@ -39,6 +40,15 @@ export const whenToldOf = async (store: EventStore, from: Position | 'start'): P
     if (position !== undefined && position >= head && untold.size === 0) return position
   }
   throw new Error(`no message tells of the events ${[...untold].join(', ')}`)
+}
+
+/** Resolves once the follower of that name has done what follows from the event at the position. */
+export const whenFollowed = async (store: EventStore, name: string, position: Position): Promise<void> => {
+  for await (const events of store.subscribe({ from: position, signal: AbortSignal.timeout(noticesMsMax) })) {
+    const advances = events.filter(({ stream }) => stream === streamOf.follower(name))
+    if (advances.some(({ data }) => (data as FollowerAdvanced['data']).position >= position)) return
+  }
+  throw new Error(`the follower ${name} is still before ${position}`)
 }
 
 /** Resolves once the read models have passed the position. Each asking waits on the server for as long as it lets us. */
