@@ -60,6 +60,8 @@ export const errorTable: { readonly [Code in ErrorCode]: ErrorRow } = {
   'friend.self': row(422, 'Asking oneself'),
   'friend.refused': row(403, 'No friend requests accepted'),
   'friend.group-forbids': row(403, 'Not between members of this group'),
+  'friend.already-friends': row(409, 'Friends already'),
+  'friend.request-limit': row(409, 'Too many friend requests wait'),
   'friend.limit': row(409, 'Too many friends'),
   'friend.peer-limit': row(409, 'The other has too many friends'),
   'friend.not-found': row(404, 'No such friend'),

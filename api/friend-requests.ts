@@ -80,11 +80,10 @@ const accept = async (dependencies: Dependencies, call: Call<'user'>, args: z.ou
   const by = call.caller.userId
   const from = self(call, args.userId)
   const command = { type: 'AcceptFriendRequest', by, userId: from, at: node.clock.now() } as const
-  const decide = (counts: FriendCounts) =>
-    runCommand(node, call, friendship, streamOf.friendship(by, from), command, {
-      ...counts,
-      friendsMax: settings.friendsMax,
-    })
+  const decide = ({ ownFriends, peerFriends }: FriendCounts) => {
+    const facts = { ownFriends, peerFriends, friendsMax: settings.friendsMax }
+    return runCommand(node, call, friendship, streamOf.friendship(by, from), command, facts)
+  }
   const handled = await friendRoom.decide(by, from, decide)
   return isRefusal(handled) ? handled : { position: handled.position }
 }
@@ -104,12 +103,18 @@ const reject = async (
   return isRejection(handled) ? handled : { position: handled.position }
 }
 
-const withdraw = async ({ node }: Dependencies, call: Call<'user'>, args: z.output<typeof targetParams>) => {
+/** In turn with the requests that are made, so that there is room for another at once. */
+const withdraw = async (
+  { node, friendRoom }: Dependencies,
+  call: Call<'user'>,
+  args: z.output<typeof targetParams>,
+) => {
   const by = call.caller.userId
   const to = self(call, args.userId)
   const command = { type: 'WithdrawFriendRequest', by, userId: to, at: node.clock.now() } as const
-  const handled = await runCommand(node, call, friendship, streamOf.friendship(by, to), command, undefined)
-  return isRejection(handled) ? handled : { position: handled.position }
+  const decide = () => runCommand(node, call, friendship, streamOf.friendship(by, to), command, undefined)
+  const handled = await friendRoom.decide(by, to, decide)
+  return isRefusal(handled) ? handled : { position: handled.position }
 }
 
 const listQuery = incrementalQuery
@@ -202,12 +207,14 @@ export const friendRequestOperations: readonly Operation[] = [
     path: '/v1/friend-requests',
     summary: 'Ask somebody to be friends',
     description:
-      'At once, where the other one takes anyone or has asked as well (`friends`); else it waits for an answer (`requested`), for seven days. Asking again adds the message to the one that waits.',
+      'At once, where the other one takes anyone or has asked as well (`friends`); else it waits for an answer (`requested`), for seven days. Asking again adds the message to the one that waits. Of those that wait each user has so many at most.',
     body: requestBody,
     reply: z.object({ state: z.enum(['requested', 'friends']), position: reply.position }),
     rejections: [
       'user.not-found',
       'friend.self',
+      'friend.already-friends',
+      'friend.request-limit',
       'friend.refused',
       'friend.group-forbids',
       'friend.limit',

@@ -1,7 +1,8 @@
-// Owns that the friend cap holds although friends are made by many at once (R6): of each user this server decides on one new
-// friend at a time, and counts only once the read models have seen the last one it decided. So alone it never overshoots; of
-// several servers that decide for one user at the same moment each can overshoot by one: whoever does sees the others' friends
-// before its own next decision. An append whose outcome nobody knows counts like one of another server.
+// Owns that the caps on friends and on requests that wait hold although many are made at once (R6): of each user this server
+// decides on one at a time, and counts only once the read models have seen the last one it decided. So alone it never overshoots;
+// of several servers that decide for one user at the same moment each can overshoot by one: whoever does sees what the others
+// decided before its own next decision. An append whose outcome nobody knows counts like one of another server. A request that is
+// answered or whose time is over only makes room: that is waited for by nobody.
 
 import type { Rejection } from '../domain/decider.ts'
 import type { Friendship, FriendshipEvent } from '../domain/friendship/friendship.ts'
@@ -21,19 +22,20 @@ interface Turn {
   /** Resolves once the last one in turn is done. */
   done: Promise<unknown>
   waiting: number
-  /** Of the last friend that this server made or ended for the user, until the read models have passed it. */
+  /** Of the last decision of this server that changed what is counted of the user, until the read models have passed it. */
   position: Position | undefined
 }
 
 export interface FriendCounts {
   readonly ownFriends: number
   readonly peerFriends: number
+  readonly ownRequests: number
 }
 
 type Outcome = Handled<Friendship, FriendshipEvent> | Rejection
 
 export interface FriendRoom {
-  /** Decides on two becoming friends or parting, in turn with all other decisions on either of them here. */
+  /** Decides between two on a request or friendship, in turn with all other decisions on either of them here. */
   decide(
     by: UserId,
     userId: UserId,
@@ -41,8 +43,20 @@ export interface FriendRoom {
   ): Promise<Handled<Friendship, FriendshipEvent> | Refusal>
 }
 
-/** Whether an event changes how many friends there are. */
-const isCounted = ({ type }: FriendshipEvent): boolean => type === 'FriendsMade' || type === 'FriendDeleted'
+/** Of whom an event changes what is counted. */
+const countedOf = ({ type, data }: FriendshipEvent): readonly UserId[] => {
+  switch (type) {
+    case 'FriendsMade':
+      return [data.from, data.to]
+    case 'FriendDeleted':
+      return [data.by, data.userId]
+    case 'FriendRequested':
+    case 'FriendRequestWithdrawn':
+      return [data.from]
+    default:
+      return []
+  }
+}
 
 const crowded = refuse('overloaded', 'Too much is waiting for one of these users. Try again in a moment.')
 const behind = refuse('projection.behind', 'The read models are behind. Try again in a moment.')
@@ -84,8 +98,14 @@ export const createFriendRoom = (
   ) => {
     for (const turn of own) if (!(await isSeen(turn))) return behind
     const counts = await friendCounts(database, [by, userId])
-    const outcome = await decide({ ownFriends: counts.get(by) ?? 0, peerFriends: counts.get(userId) ?? 0 })
-    if (!isRefusal(outcome) && outcome.events.some(isCounted)) for (const turn of own) turn.position = outcome.position
+    const [ownCounts, peerCounts] = [counts.get(by), counts.get(userId)]
+    const outcome = await decide({
+      ownFriends: ownCounts?.friends ?? 0,
+      peerFriends: peerCounts?.friends ?? 0,
+      ownRequests: ownCounts?.requests ?? 0,
+    })
+    if (isRefusal(outcome)) return outcome
+    for (const changed of outcome.events.flatMap(countedOf)) turnOf(changed).position = outcome.position
     return outcome
   }
 

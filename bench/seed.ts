@@ -98,7 +98,7 @@ const openAccount = async (
 
 const befriend = async (node: Node, by: UserId, userId: UserId): Promise<void> => {
   const command = { type: 'RequestFriend', by, userId, requestId: newId(systemClock), at: systemClock.now() } as const
-  const room = { friendsMax: limits.friendsMax, ownFriends: 0, peerFriends: 0 }
+  const room = { friendsMax: limits.friendsMax, ownFriends: 0, peerFriends: 0, ownRequests: 0 }
   const facts = { ...room, peerIsLive: true, peerPolicy: 'anyone', isBlocked: false, group: undefined } as const
   mustGo(await node.handle(friendship, streamOf.friendship(by, userId), command, { facts }))
 }

@@ -34,6 +34,8 @@ export const limits = {
   friendsMax: 3_000,
   friendRequestLifeSeconds: 7 * 86_400,
   friendRequestMessagesMax: 10,
+  /** Requests of one user that wait for an answer. */
+  friendRequestsPendingPerUserMax: 100,
   friendRequestMessageCharactersMax: 255,
   friendRejectionReasonCharactersMax: 200,
   friendRemarkCharactersMax: 64,

@@ -24,6 +24,8 @@ export const rejectionCodes = [
   'friend.self',
   'friend.refused',
   'friend.group-forbids',
+  'friend.already-friends',
+  'friend.request-limit',
   'friend.limit',
   'friend.peer-limit',
   'friend.not-found',

@@ -92,18 +92,26 @@ export const friendChangesOf = async (
 
 const counts = statement(
   'friend-counts',
-  `select k.user_id, (
-     select count(*)::int from friend f where f.user_id = k.user_id and f.removed_at is null) as count
+  `select k.user_id,
+     (select count(*)::int from friend f where f.user_id = k.user_id and f.removed_at is null) as friends,
+     (select count(*)::int from friend_request r
+      where r.user_id = k.user_id and r.state = 'pending' and r.direction = 'outgoing') as requests
    from unnest($1::text[]) as k (user_id)`,
 )
 
-/** How many friends each of these users has. */
+interface Counts {
+  readonly friends: number
+  /** Of the user, that wait for an answer. */
+  readonly requests: number
+}
+
+/** How many friends each of these users has, and how many requests wait. */
 export const friendCounts = async (
   database: Queryable,
   userIds: readonly UserId[],
-): Promise<ReadonlyMap<UserId, number>> => {
-  const rows = await database.query<{ user_id: UserId; count: number }>(counts, [userIds])
-  return new Map(rows.map(row => [row.user_id, row.count]))
+): Promise<ReadonlyMap<UserId, Counts>> => {
+  const rows = await database.query<{ user_id: UserId } & Counts>(counts, [userIds])
+  return new Map(rows.map(({ user_id: userId, friends, requests }) => [userId, { friends, requests }]))
 }
 
 /** What is unread comes from the snapshot of the rows, too. */

@@ -105,6 +105,7 @@ const friends = [
   'create index friend_request_by_order on friend_request (user_id, asked_position)',
   'create index friend_request_by_change on friend_request (user_id, position)',
   "create index friend_request_by_expiry on friend_request (expires_at) where state = 'pending' and direction = 'outgoing'",
+  "create index friend_request_by_pending on friend_request (user_id) where state = 'pending' and direction = 'outgoing'",
   'create index friend_request_by_ended on friend_request (ended_at) where ended_at is not null',
 ]
 

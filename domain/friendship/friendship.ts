@@ -1,7 +1,7 @@
 // Owns the rules between two people (R6–R9): asking, answering, ending, and what each writes down about the other. Never makes
 // friends of two who did not both want it: who is asked answers, has asked as well, or takes anyone.
-// Reads how many friends both have, the policy and the block list of who is asked, as facts. Stale ones can do this at worst: a
-// request of one blocked a moment ago arrives; friends are made by a policy that was just changed; and the cap is overshot by
+// Reads how many friends both have and how many requests of one wait, the policy and the block list of who is asked, as facts. Stale ones can do this at worst: a
+// request of one blocked a moment ago arrives; friends are made by a policy that was just changed; and a cap is overshot by
 // `friendsOvershootPerNodeMax` for each further server that decides for the same user at the same moment: a server decides for
 // one user at a time, and counts only after it has seen its own last decision (api/friend-room.ts).
 
@@ -18,7 +18,7 @@ import { evolve, type Friendship, noNote, noteOf, type PendingRequest, strangers
 export type { FriendSource, FriendshipEvent } from './events.ts'
 export type { Friendship } from './state.ts'
 
-/** Friends above the cap that each server beyond the first can add, when all decide for one user at the same moment. */
+/** Friends above the cap, and waiting requests, that each server beyond the first can add, when all decide for one user at once. */
 export const friendsOvershootPerNodeMax = 1
 
 interface Actor {
@@ -93,6 +93,8 @@ export interface RoomFacts {
 
 /** RequestFriend needs these. */
 export interface RequestFacts extends RoomFacts {
+  /** Requests of who asks that wait for an answer. */
+  readonly ownRequests: number
   /** The other one exists, and the account is complete. */
   readonly peerIsLive: boolean
   readonly peerPolicy: FriendPolicy
@@ -108,6 +110,8 @@ export type FriendshipRejection =
   | 'friend.self'
   | 'friend.refused'
   | 'friend.group-forbids'
+  | 'friend.already-friends'
+  | 'friend.request-limit'
   | 'friend.limit'
   | 'friend.peer-limit'
   | 'friend.not-found'
@@ -126,6 +130,13 @@ const noRoom = ({ friendsMax, ownFriends, peerFriends }: RoomFacts) => {
   if (peerFriends >= friendsMax)
     return reject('friend.peer-limit', 'This user has as many friends as anybody may have.')
   return undefined
+}
+
+const tooManyWait = ({ ownRequests }: RequestFacts) => {
+  const most = limits.friendRequestsPendingPerUserMax
+  return ownRequests < most
+    ? undefined
+    : reject('friend.request-limit', `${most} of your friend requests wait for an answer. Take one back first.`)
 }
 
 /** A request that waits at that time; one whose time is over no longer does, whether or not it was said yet. */
@@ -183,7 +194,7 @@ const requestFriend = (command: RequestFriend, state: Friendship, facts: Request
   const { by, userId, at, requestId, message } = command
   if (by === userId) return reject('friend.self', 'Nobody is their own friend.')
   if (!facts.peerIsLive) return reject('user.not-found', 'There is no such user.')
-  if (state.since !== null) return []
+  if (state.since !== null) return reject('friend.already-friends', 'You are friends already.')
   const pending = waiting(state, at)
   // Who was asked and asks as well has answered: neither policy nor block stands against an answer.
   if (pending !== null && pending.from === userId) return noRoom(facts) ?? [made(state, pending, 'crossed', at)]
@@ -201,9 +212,8 @@ const requestFriend = (command: RequestFriend, state: Friendship, facts: Request
   }
   if (facts.peerPolicy === 'anyone') return [...expired(state, at), made(state, asked, 'direct', at)]
   const data = { ...asked, expiresAt: instantPlusSeconds(at, limits.friendRequestLifeSeconds), at }
-  return pending === null
-    ? [...expired(state, at), { type: 'FriendRequested', data }]
-    : [{ type: 'FriendRequestRepeated', data }]
+  if (pending !== null) return [{ type: 'FriendRequestRepeated', data }]
+  return tooManyWait(facts) ?? [...expired(state, at), { type: 'FriendRequested', data }]
 }
 
 /** The request that the other one made and that waits; or why there is nothing to answer. */

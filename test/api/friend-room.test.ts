@@ -6,9 +6,10 @@ import { createFriendRoom, type FriendRoom } from '../../api/friend-room.ts'
 import { isRejection } from '../../domain/decider.ts'
 import { friendship, friendsOvershootPerNodeMax } from '../../domain/friendship/friendship.ts'
 import type { Position, UserId } from '../../domain/ids.ts'
+import { limits } from '../../domain/limits.ts'
 import { positionOf } from '../../eventstore/port.ts'
 import type { Database } from '../../projections/database.ts'
-import { ann, asked, at } from '../support/friendship.ts'
+import { ann, asked, at, facts } from '../support/friendship.ts'
 
 const friendsMax = 5
 
@@ -19,7 +20,8 @@ const lateModels = () => {
   const counts = (userIds: readonly string[]) =>
     userIds.map(userId => ({
       user_id: userId,
-      count: log.filter(({ position, pair }) => position <= seen && pair.includes(userId)).length,
+      friends: log.filter(({ position, pair }) => position <= seen && pair.includes(userId)).length,
+      requests: log.filter(({ position, pair }) => position <= seen && pair[0] === userId).length,
     }))
   return {
     database: { query: async (_: unknown, [userIds]: [string[]]) => counts(userIds) } as unknown as Database,
@@ -52,6 +54,16 @@ const acceptOne = (room: FriendRoom, models: Models, name: string) =>
     return { position, revision: 1, state, events: decided, repeated: false }
   })
 
+/** Ann asks one more. */
+const askOne = (room: FriendRoom, models: Models, name: string) =>
+  room.decide(ann, name as UserId, async counts => {
+    const command = { type: 'RequestFriend', by: ann, userId: name as UserId, requestId: name, at } as const
+    const decided = friendship.decide(command, friendship.initial, facts(counts))
+    if (isRejection(decided)) return decided
+    const position = await models.append([ann, name])
+    return { position, revision: 0, state: friendship.initial, events: decided, repeated: false }
+  })
+
 const names = (prefix: string) => Array.from({ length: 20 }, (_, index) => `${prefix}${index}`)
 
 describe('the cap', () => {
@@ -69,6 +81,20 @@ describe('the cap', () => {
     await Promise.all(all)
     expect(models.log.length).toBeGreaterThanOrEqual(friendsMax)
     expect(models.log.length).toBeLessThanOrEqual(friendsMax + (count - 1) * friendsOvershootPerNodeMax)
+  })
+
+  it.each([1, 3])('on requests that wait is held like that of friends, by %i servers at once', async count => {
+    const models = lateModels()
+    const most = limits.friendRequestsPendingPerUserMax
+    const rooms = Array.from({ length: count }, () => createFriendRoom(models.database, models.passed))
+    for (let round = 0; round * 10 < most + 20; round++) {
+      const asking = rooms.flatMap((room, index) =>
+        Array.from({ length: 10 }, (_, next) => askOne(room, models, `u${index}-${round}-${next}`)),
+      )
+      await Promise.all(asking)
+    }
+    expect(models.log.length).toBeGreaterThanOrEqual(most)
+    expect(models.log.length).toBeLessThanOrEqual(most + (count - 1) * friendsOvershootPerNodeMax)
   })
 
   it('is not decided on while the read models have not seen the last friend', async () => {

@@ -1,8 +1,10 @@
 // Owns the tests of friends and friend requests over HTTP (R6–R9): policies, answers, lists, the cap.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { friendship } from '../../domain/friendship/friendship.ts'
 import { group } from '../../domain/group/group.ts'
 import { type GroupId, streamOf, type UserId } from '../../domain/ids.ts'
+import { limits } from '../../domain/limits.ts'
 import { type Harness, p2p, startHarness, type TestUser, textOf } from './harness.ts'
 
 let api: Harness
@@ -87,6 +89,57 @@ describe('asking (R6)', () => {
     const { position } = await ask(ada, bob, { message: 'now' })
     const { items } = await get(bob, `/v1/friend-requests?after=${position}`)
     expect(items).toMatchObject([{ messages: [{ text: 'now' }] }])
+  })
+
+  it('of a friend is refused and changes nothing, but under the key of the first one', async () => {
+    await policy(bob, 'anyone')
+    const request = { token: ada.token, body: { userId: bob.userId }, key: 'first' }
+    const first = await api.ok('POST /v1/friend-requests', request)
+    expect(first).toMatchObject({ state: 'friends' })
+    const before = await api.node.store.head()
+    await refusedAs('friend.already-friends', ada, 'POST /v1/friend-requests', { userId: bob.userId })
+    await refusedAs('friend.already-friends', bob, 'POST /v1/friend-requests', { userId: ada.userId })
+    await api.refused('friend.already-friends', 'POST /v1/friend-requests', { ...request, key: 'second' })
+    expect(await api.ok('POST /v1/friend-requests', request)).toEqual(first)
+    expect(await api.node.store.head()).toBe(before)
+    await api.ok(`DELETE /v1/friends/${bob.userId}`, { token: ada.token })
+    expect(await ask(ada, bob)).toMatchObject({ state: 'friends' })
+  })
+
+  it('waits of so many at most, and makes room as soon as one is taken back', async () => {
+    const by = ada.userId as UserId
+    const facts = { friendsMax: 3, ownFriends: 0, peerFriends: 0, ownRequests: 0, peerIsLive: true, isBlocked: false }
+    const others = Array.from(
+      { length: limits.friendRequestsPendingPerUserMax - 2 },
+      (_, index) => `w${number}-${index}`,
+    )
+    for (const other of others as unknown as UserId[]) {
+      const command = { type: 'RequestFriend', by, userId: other, requestId: other, at: api.clock.now() } as const
+      const known = { ...facts, peerPolicy: 'approval', group: undefined } as const
+      await api.node.handle(friendship, streamOf.friendship(by, other), command, { facts: known })
+    }
+    expect(await api.runner.passed(api.node.position, 30_000)).toBe(true)
+    const [dee, eve] = [await api.user(`dee${number}`), await api.user(`eve${number}`)]
+    const asked = await Promise.all(
+      [bob, cyd, dee, eve].map(({ userId }) =>
+        api.ask('POST /v1/friend-requests', { token: ada.token, body: { userId } }),
+      ),
+    )
+    // They come in turn: the first two are the last that may wait.
+    expect(asked.map(({ status }) => status)).toEqual([201, 201, 409, 409])
+    expect(asked.map(({ body }) => body.code)).toEqual([
+      undefined,
+      undefined,
+      'friend.request-limit',
+      'friend.request-limit',
+    ])
+    expect(await ask(ada, bob, { message: 'still waiting' })).toMatchObject({ state: 'requested' })
+    await api.ok(`DELETE /v1/friend-requests/${cyd.userId}`, { token: ada.token })
+    expect(await ask(ada, dee)).toMatchObject({ state: 'requested' })
+    await refusedAs('friend.request-limit', ada, 'POST /v1/friend-requests', { userId: eve.userId })
+    // Who is asked by as many as there are is not kept from asking.
+    expect(await ask(bob, eve)).toMatchObject({ state: 'requested' })
+    expect((await get(ada, '/v1/server')).limits).toMatchObject({ friendRequestsPendingPerUserMax: 100 })
   })
 
   it('is once for every key', async () => {

@@ -98,10 +98,34 @@ describe('asking (R6)', () => {
       .rejects('user.not-found')
   })
 
-  it('of friends changes nothing', () => {
-    given(made())
-      .when(request(), facts({ isBlocked: true }))
-      .then([])
+  it('of friends is refused, whatever policy and block say', () => {
+    for (const more of [{}, { isBlocked: true }, { peerPolicy: 'anyone' }, { ownRequests: 100 }] as const) {
+      given(made()).when(request(), facts(more)).rejects('friend.already-friends')
+    }
+    given(made(), deleted())
+      .when(request({ at: later }), facts())
+      .then([asked({ at: later })])
+  })
+
+  it('waits for so many others at most; one that waits can be repeated, and who takes anyone is no matter', () => {
+    const full = facts({ ownRequests: limits.friendRequestsPendingPerUserMax })
+    given().when(request(), full).rejects('friend.request-limit')
+    given()
+      .when(request(), facts({ ownRequests: limits.friendRequestsPendingPerUserMax - 1 }))
+      .then([asked()])
+    given(asked())
+      .when(request({ at: later }), full)
+      .then([asked({ at: later }, 'FriendRequestRepeated')])
+    given()
+      .when(request(), { ...full, peerPolicy: 'anyone' })
+      .then([made({ how: 'direct', waited: false })])
+    given(asked())
+      .when(request({ by: bob, userId: ann, at: later }), full)
+      .then([made({ how: 'crossed', at: later })])
+    // One whose time is over waits no longer: another is another.
+    given(asked())
+      .when(request({ requestId: 'r2', at: days(7) }), full)
+      .rejects('friend.request-limit')
   })
 
   it('of one who has asked as well makes friends at once, whatever policy, block and group say', () => {

@@ -20,6 +20,7 @@ export const room = (changes: Partial<RoomFacts> = {}): RoomFacts => ({
 })
 export const facts = (changes: Partial<RequestFacts> = {}): RequestFacts => ({
   ...room(),
+  ownRequests: 0,
   peerIsLive: true,
   peerPolicy: 'approval',
   isBlocked: false,
