@@ -84,8 +84,8 @@ export const isBeyondHead = (checkpoint: CheckpointTable | undefined, logId: str
 /** What a statement over `placedFrom` gives beside the table's own columns. */
 export interface PlacedRow {
   readonly models_position: Position
-  /** False where the table has no row. */
-  readonly is_row: boolean
+  /** The row's own; null where the table has no row. */
+  readonly position: Position | null
 }
 
 /** What a statement over `changesFrom` gives beside the table's own columns. */
@@ -100,8 +100,10 @@ export interface ChangeRow extends PlacedRow {
  * @param more columns beside the rows' own
  */
 export const placedFrom = (rows: string, more: readonly string[] = []): string =>
-  `select ${['c.position as models_position', 't.position is not null as is_row', ...more, 't.*'].join(', ')}
+  `select ${['c.position as models_position', ...more, 't.*'].join(', ')}
    from checkpoint c left join lateral (${rows}) t on true where c.id = 1`
+
+const isRow = ({ position }: PlacedRow): boolean => position !== null
 
 /** Cuts the rows of such a statement, one more than asked for, into a page. */
 export const placedPageOf = <Row extends PlacedRow, Item>(
@@ -110,12 +112,7 @@ export const placedPageOf = <Row extends PlacedRow, Item>(
   item: (row: Row) => Item,
   key: (row: Row) => CursorKey,
 ): PlacedPage<Item> => ({
-  ...pageOf(
-    rows.filter(row => row.is_row),
-    limit,
-    item,
-    key,
-  ),
+  ...pageOf(rows.filter(isRow), limit, item, key),
   position: rows[0]?.models_position ?? positionBeforeAll,
 })
 
@@ -133,7 +130,7 @@ export const changesOf = <Row extends ChangeRow, Item>(
   const [first] = rows
   if (first === undefined) return { items: [], removed: [], position: positionBeforeAll }
   if (first.too_old) return 'too-old'
-  const present = rows.filter(row => row.is_row)
+  const present = rows.filter(isRow)
   return {
     items: present.filter(row => !isRemoved(row)).map(item),
     removed: present.filter(isRemoved).map(id),

@@ -156,8 +156,12 @@ export const groupProjection: Projection = {
   },
 }
 
+/** Columns of a group that are for finding it; none of its rows shows them. */
+const hidden = ['created_by', 'search_name'] as const satisfies (keyof GroupTable)[]
+type ShownGroup = Omit<GroupTable, (typeof hidden)[number]>
+
 /** A group beside one member's own row. */
-export type MemberGroupRow = GroupTable & {
+export type MemberGroupRow = ShownGroup & {
   readonly role: MemberTable['role']
   readonly muted_until: MemberTable['muted_until']
   readonly nickname: MemberTable['nickname']
@@ -166,10 +170,13 @@ export type MemberGroupRow = GroupTable & {
 }
 
 /** The columns of such a row, of `g` and `m`. */
-export const memberGroupColumns = 'g.*, m.role, m.muted_until, m.nickname, m.extension as my_extension, m.followed_ids'
+export const memberGroupColumns = [
+  ...table.columns.filter(column => !hidden.some(name => name === column)).map(column => `g.${column}`),
+  ...['m.role', 'm.muted_until', 'm.nickname', 'm.extension as my_extension', 'm.followed_ids'],
+].join(', ')
 
 /** Field by field, see domain/group/row.ts. */
-const partsFrom = (row: GroupTable): GroupRowParts => ({
+const partsFrom = (row: ShownGroup): GroupRowParts => ({
   name: row.name,
   avatarUrl: row.avatar_url,
   introduction: row.introduction,
