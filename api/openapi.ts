@@ -6,6 +6,7 @@ import type { FastifySchema } from 'fastify'
 import { jsonSchemaTransform } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { type ErrorCode, errorTable } from './errors.ts'
+import { groupsDescription } from './group-permissions.ts'
 import { problemType } from './http-errors.ts'
 import type { CallerKind, Operation } from './operation.ts'
 
@@ -122,6 +123,16 @@ interface DocumentationOptions {
   readonly version: string
 }
 
+/** What is to be said of all operations of a tag. */
+const tagDescriptions: Readonly<Record<string, string>> = { groups: groupsDescription }
+
+/** In the order of the operations. */
+const tagsOf = (operations: readonly Operation[]) =>
+  [...new Set(operations.map(({ tag }) => tag))].map(name => {
+    const description = tagDescriptions[name]
+    return description === undefined ? { name } : { name, description }
+  })
+
 /** Options of @fastify/swagger. */
 export const documentationOptions = ({ operations, version }: DocumentationOptions): SwaggerOptions => {
   const byId = new Map(operations.map(operation => [operation.id, operation]))
@@ -130,6 +141,7 @@ export const documentationOptions = ({ operations, version }: DocumentationOptio
       openapi: '3.1.0',
       info: { title: 'Ledgerline', version, description: introduction, license: { name: 'Apache-2.0' } },
       servers: [{ url: '/' }],
+      tags: tagsOf(operations),
       components: {
         securitySchemes: {
           accessToken: {

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { permissionsTable } from '../api/group-permissions.ts'
 import { configurationTable, errorsTable, readmeSection, tableRows } from './support/readme.ts'
 import { packageOf, projectFiles, projectRoot, readSources, type Source, sourceOf } from './support/sources.ts'
 
@@ -223,6 +224,10 @@ describe('README.md', () => {
 
   test('lists every code of an error as api/errors.ts has it', () => {
     expect(tableRows(readmeSection('Errors'))).toEqual(tableRows(errorsTable()))
+  })
+
+  test('says who may do what in a group as domain/group/permissions.ts has it', () => {
+    expect(tableRows(readmeSection('Who may do what in a group'))).toEqual(tableRows(permissionsTable()))
   })
 
   test('names only scripts that exist', () => {

@@ -13,6 +13,8 @@ import { operations } from '../../api/operations.ts'
 import { createRateLimits } from '../../api/rate-limits.ts'
 import { buildApi } from '../../api/server.ts'
 import type { Tokens } from '../../api/tokens.ts'
+import { groupParties, permissions } from '../../domain/group/permissions.ts'
+import { tableRows } from '../support/readme.ts'
 import { testKeys } from './fixture.ts'
 
 let app: FastifyInstance
@@ -109,6 +111,24 @@ describe.each(operations.map(operation => [operation.id, operation] as const))('
   })
 })
 
+describe('what is said of groups', () => {
+  it('holds every cell of the table of permissions', () => {
+    const { description } = document.tags.find(({ name }: { name: string }) => name === 'groups')
+    const rows = tableRows(description)
+    expect(rows.map(([action]) => action)).toEqual(Object.keys(permissions))
+    const cells = Object.values(permissions).map(row => groupParties.map(party => row[party]))
+    const grantOf = new Map(cells.flatMap((row, at) => row.map((grant, column) => [rows[at]?.[column + 2], grant])))
+    expect(rows.map(row => row.slice(2).map(text => grantOf.get(text)))).toEqual(cells)
+    for (const [, what] of rows) expect(what).toMatch(/\w/)
+  })
+
+  it('stands with its operations', () => {
+    expect(document.tags.map(({ name }: { name: string }) => name)).toEqual([
+      ...new Set(operations.map(({ tag }) => tag)),
+    ])
+  })
+})
+
 describe('the table', () => {
   it('has no two operations of one name or route', () => {
     expect(new Set(operations.map(({ id }) => id)).size).toBe(operations.length)
@@ -122,6 +142,9 @@ describe('the table', () => {
         "DELETE /v1/admin/accounts/:/ban",
         "DELETE /v1/admin/accounts/:/sessions",
         "DELETE /v1/admin/accounts/:/sessions/:",
+        "DELETE /v1/admin/groups/:",
+        "DELETE /v1/admin/groups/:/admins/:",
+        "DELETE /v1/admin/groups/:/announcements/:",
         "DELETE /v1/blocklist/:",
         "DELETE /v1/conversations/:",
         "DELETE /v1/friend-requests/:",
@@ -166,6 +189,7 @@ describe('the table', () => {
         "GET /v1/users/me",
         "GET /v1/users/search",
         "PATCH /v1/admin/groups/:",
+        "PATCH /v1/admin/groups/:/members/:",
         "PATCH /v1/conversations/:",
         "PATCH /v1/friends/:",
         "PATCH /v1/groups/:",
@@ -174,6 +198,10 @@ describe('the table', () => {
         "POST /v1/accounts",
         "POST /v1/admin/accounts",
         "POST /v1/admin/accounts/:/sessions",
+        "POST /v1/admin/groups/:/announcements",
+        "POST /v1/admin/groups/:/members",
+        "POST /v1/admin/groups/:/members/remove",
+        "POST /v1/admin/groups/:/transfer",
         "POST /v1/codes",
         "POST /v1/conversations/:/messages",
         "POST /v1/conversations/:/messages/:/recall",
@@ -201,6 +229,7 @@ describe('the table', () => {
         "POST /v1/sessions",
         "POST /v1/sessions/refresh",
         "PUT /v1/admin/accounts/:/ban",
+        "PUT /v1/admin/groups/:/admins/:",
         "PUT /v1/admin/groups/:/mute-all",
         "PUT /v1/blocklist/:",
         "PUT /v1/groups/:/admins/:",

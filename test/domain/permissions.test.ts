@@ -1,12 +1,11 @@
-// The table of permissions: every cell against what the rules do, and against the copy in README.md.
+// The table of permissions: every cell against what the rules do.
 
-import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { conversation } from '../../domain/conversation/conversation.ts'
 import { isRejection } from '../../domain/decider.ts'
 import type { GroupAttributes } from '../../domain/group/attributes.ts'
 import { type GroupEvent, group } from '../../domain/group/group.ts'
-import { type GroupAction, type GroupParty, groupParties, may, permissions } from '../../domain/group/permissions.ts'
+import { type GroupAction, type GroupParty, groupParties, may } from '../../domain/group/permissions.ts'
 import type { ExistingGroup } from '../../domain/group/state.ts'
 import { groupConversationId, type Instant, systemUserId, type UserId } from '../../domain/ids.ts'
 import { member as memberRules } from '../../domain/member/member.ts'
@@ -138,35 +137,4 @@ describe('muting all', () => {
     expect([by(party, 'none', 'members'), by(party, 'members', 'none')]).toEqual([members, members])
     expect([by(party, 'none', 'everyone'), by(party, 'everyone', 'none')]).toEqual([everyone, everyone])
   })
-})
-
-/** How the README writes a grant. */
-const words: Readonly<Record<string, string>> = {
-  yes: 'yes',
-  no: '–',
-  onMembers: 'not on the owner',
-  onPlainMembers: 'on plain members',
-  own: 'own',
-}
-const inWords = (grant: string) => words[grant] ?? `\`${grant}\``
-
-it('stands in README.md, cell by cell', () => {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-  const section = readme.slice(readme.indexOf('## Who may do what in a group'), readme.indexOf('## Errors'))
-  const cellsOf = (line: string) =>
-    line
-      .split('|')
-      .slice(1, -1)
-      .map(cell => cell.trim())
-  const table = section
-    .split('\n')
-    .filter(line => line.startsWith('|'))
-    .map(cellsOf)
-  expect(table[0]).toEqual(['', ...groupParties])
-  expect(table.slice(2)).toEqual(
-    Object.entries(permissions).map(([action, row]) => [
-      `\`${action}\``,
-      ...groupParties.map(party => inWords(row[party])),
-    ]),
-  )
 })

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorTable } from '../../api/errors.ts'
+import { permissionsTable } from '../../api/group-permissions.ts'
 import { configSchema } from '../../config.ts'
 import { projectRoot } from './sources.ts'
 
@@ -69,4 +70,6 @@ export const errorsTable = (): string => {
   return ['| code | status | meaning | again |', '|---|---|---|---|', ...rows].join('\n')
 }
 
-if (process.argv[1] === import.meta.filename) process.stdout.write(`${configurationTable()}\n\n${errorsTable()}\n`)
+if (process.argv[1] === import.meta.filename) {
+  process.stdout.write(`${configurationTable()}\n\n${permissionsTable()}\n\n${errorsTable()}\n`)
+}
