@@ -23,7 +23,8 @@ import { ownRow } from './users.ts'
 
 type Dependencies = OperationDependencies
 
-const ownId = z
+/** As the app's own backend names a user: there is no `me`. */
+export const ownId = z
   .string()
   .refine(isUserId, { message: 'is no user id: 1 to 64 of A-Z a-z 0-9 _ . -, and no reserved word' })
   .meta({ description: "The app's own id of a user.", pattern: '^[A-Za-z0-9_.-]{1,64}$' })

@@ -20,9 +20,9 @@ const announcementId = z
   .string()
   .regex(/^[0-9a-z]{26}$/, { message: 'is no id of an announcement' })
   .meta({ description: 'Id of an announcement.' })
-const announcementParams = z.strictObject({ groupId, announcementId })
+export const announcementParams = z.strictObject({ groupId, announcementId })
 
-const publishBody = z.strictObject({
+export const publishBody = z.strictObject({
   text: text(1, limits.announcementCharactersMax),
   popup: z
     .boolean()
@@ -31,6 +31,7 @@ const publishBody = z.strictObject({
 })
 
 type Published = z.output<typeof publishBody> & { readonly groupId: string }
+export const publishReply = z.object({ announcementId: reply.id, position: reply.position })
 
 const publish = async (dependencies: Dependencies, call: Call<'user'>, args: Published) => {
   const id = madeId(dependencies.node, call, `announcement ${args.groupId} ${call.caller.userId}`)
@@ -66,9 +67,12 @@ const announcementRow = z.object({
   at: reply.instant,
 })
 
-const exampleId = '01k2b3m5q7s9v1x3z5a7c9e1g3'
+export const exampleAnnouncementId = '01k2b3m5q7s9v1x3z5a7c9e1g3'
 const params = { groupId: example.groupId }
-const one = { params: { groupId: example.groupId, announcementId: exampleId }, reply: { position: example.position } }
+const one = {
+  params: { groupId: example.groupId, announcementId: exampleAnnouncementId },
+  reply: { position: example.position },
+}
 const usual = { tag: 'groups', callers: ['user'], frame: true, status: 200 } as const
 
 /** Announcements of groups. */
@@ -84,12 +88,12 @@ export const announcementOperations: readonly Operation[] = [
     status: 201,
     params: groupParams,
     body: publishBody,
-    reply: z.object({ announcementId: reply.id, position: reply.position }),
+    reply: publishReply,
     rejections: ['group.not-found', 'group.dissolved', 'group.not-allowed'],
     example: {
       params,
       body: { text: 'We meet at nine.', popup: true },
-      reply: { announcementId: exampleId, position: example.position },
+      reply: { announcementId: exampleAnnouncementId, position: example.position },
     },
     run: publish,
   }),
@@ -111,7 +115,7 @@ export const announcementOperations: readonly Operation[] = [
         items: [
           {
             groupId: example.groupId,
-            announcementId: exampleId,
+            announcementId: exampleAnnouncementId,
             number: 1,
             text: 'We meet at nine.',
             popup: true,

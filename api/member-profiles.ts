@@ -5,7 +5,7 @@ import { isRejection } from '../domain/decider.ts'
 import { group } from '../domain/group/group.ts'
 import { may } from '../domain/group/permissions.ts'
 import { roleIn } from '../domain/group/state.ts'
-import { type GroupId, type Instant, streamOf } from '../domain/ids.ts'
+import { type GroupId, type Instant, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { type MemberCommand, member } from '../domain/member/member.ts'
 import { hiddenUserRow } from '../domain/member/row.ts'
@@ -59,15 +59,24 @@ const runMemberCommand = async (
   return isRejection(handled) ? handled : { position: handled.position }
 }
 
+/** Until when somebody is to be muted. */
+export const muteEnd = z
+  .union([z.iso.datetime({ offset: true, message: 'is no time of RFC 3339' }), z.literal('forever')])
+  .nullable()
+  .meta({ description: 'Null, or a time that has passed, lets the member speak again.' })
+
+/** The command that mutes somebody so. */
+export const muting = (userId: UserId, until: z.output<typeof muteEnd>) => {
+  if (until === null) return { type: 'UnmuteMember', userId } as const
+  const end = until === 'forever' ? until : (new Date(until).toISOString() as Instant)
+  return { type: 'MuteMember', userId, until: end } as const
+}
+
 const updateBody = someOf(
   z.strictObject({
     nickname: name(limits.groupNicknameCharactersMax).nullable().optional(),
     extension: text(0, limits.memberExtensionCharactersMax).optional(),
-    mutedUntil: z
-      .union([z.iso.datetime({ offset: true, message: 'is no time of RFC 3339' }), z.literal('forever')])
-      .nullable()
-      .optional()
-      .meta({ description: 'Null, or a time that has passed, lets the member speak again. Goes alone.' }),
+    mutedUntil: muteEnd.optional().meta({ description: `${muteEnd.description} Goes alone.` }),
   }),
 ).superRefine((fields, context) => {
   if (fields.mutedUntil === undefined || (fields.nickname === undefined && fields.extension === undefined)) return
@@ -81,12 +90,7 @@ const update = (
 ) => {
   if (mutedUntil === undefined)
     return runMemberCommand(dependencies, call, of, { type: 'EditMember', nickname, extension })
-  const target = self(call, of.userId)
-  if (mutedUntil === null) {
-    return runGroupCommand(dependencies, call, of.groupId, { type: 'UnmuteMember', userId: target })
-  }
-  const until = mutedUntil === 'forever' ? mutedUntil : (new Date(mutedUntil).toISOString() as Instant)
-  return runGroupCommand(dependencies, call, of.groupId, { type: 'MuteMember', userId: target, until })
+  return runGroupCommand(dependencies, call, of.groupId, muting(self(call, of.userId), mutedUntil))
 }
 
 const usual = { tag: 'groups', callers: ['user'], frame: true, status: 200 } as const

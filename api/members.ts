@@ -5,7 +5,7 @@ import { isRejection } from '../domain/decider.ts'
 import { group } from '../domain/group/group.ts'
 import { may } from '../domain/group/permissions.ts'
 import { roleIn } from '../domain/group/state.ts'
-import { type GroupId, streamOf } from '../domain/ids.ts'
+import { type GroupId, streamOf, systemUserId, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { membersOf } from '../projections/member.ts'
 import { madeId, runCommand } from './commands.ts'
@@ -24,18 +24,31 @@ const addBody = targetsBody.extend({
     .optional()
     .meta({ description: 'For those who are asked first.' }),
 })
-type Targeted = z.output<typeof addBody> & { readonly groupId: string }
 
-/** Those already in the group are neither added nor failed: what was asked for is so. */
-const add = async (dependencies: Dependencies, call: Call<'user'>, args: Targeted) => {
+export const addReply = z.object({
+  added: z.array(reply.id),
+  invited: z.array(reply.id),
+  failed: failedReply,
+  position: reply.position,
+})
+
+interface Adding {
+  readonly groupId: string
+  readonly userIds: readonly UserId[]
+  readonly message?: string | undefined
+}
+
+/** Those already in the group are neither added nor failed: what was asked for is so. @param by a user, or the app */
+export const addTo = async (dependencies: Dependencies, call: Call, by: UserId, args: Adding) => {
   const { node } = dependencies
-  const by = call.caller.userId
   const stream = streamOf.group(args.groupId as GroupId)
-  const asked = [...new Set(args.userIds.map(id => self(call, id)))]
+  const asked = [...new Set(args.userIds)]
   const before = (await node.load(group, stream)).state
+  const isApp = by === systemUserId
   // Whoever is no member is refused below, without a look at anybody else.
-  const absent = before.status === 'open' && before.members.has(by) ? asked.filter(id => !before.members.has(id)) : []
-  const isAsked = before.status === 'open' && before.inviteeConsent === 'required'
+  const isInside = before.status === 'open' && (isApp || before.members.has(by))
+  const absent = isInside ? asked.filter(id => !before.members.has(id)) : []
+  const isAsked = before.status === 'open' && before.inviteeConsent === 'required' && !isApp
   const invitations = before.status === 'open' && isAsked ? before.invitations : undefined
   const targets = await targetsOf(dependencies, by, absent, { withCaller: false, invitations })
   const command = {
@@ -142,19 +155,17 @@ export const memberOperations: readonly Operation[] = [
     limit: 'commands',
     params: groupParams,
     body: addBody,
-    reply: z.object({
-      added: z.array(reply.id),
-      invited: z.array(reply.id),
-      failed: failedReply,
-      position: reply.position,
-    }),
+    reply: addReply,
     rejections: ['group.not-found', 'group.dissolved', 'group.not-allowed', 'group.full', 'invitation.limit'],
     example: {
       params: { groupId: example.groupId },
       body: { userIds: [example.otherUserId] },
       reply: { added: [], invited: [example.otherUserId], failed: [], position: example.position },
     },
-    run: add,
+    run: (dependencies, call, { groupId, userIds, message }) => {
+      const asked = userIds.map(id => self(call, id))
+      return addTo(dependencies, call, call.caller.userId, { groupId, userIds: asked, message })
+    },
   }),
   operation({
     ...command,

@@ -1,6 +1,6 @@
 // Owns what can have happened to a group (R14–R25). `by` is who did it; `memberCount` is the count after the event.
 
-import type { GroupId, Instant, UserId } from '../ids.ts'
+import { type GroupId, type Instant, systemUserId, type UserId } from '../ids.ts'
 import type { AnnouncementEvent } from './announcements.ts'
 import type { GroupAttributes, MuteAll } from './attributes.ts'
 import type { JoinQuestionsSet } from './questions.ts'
@@ -25,7 +25,7 @@ type RecordedAttributes = Pick<GroupAttributes, 'name' | 'memberLimit' | 'invite
 /** `forever`, or the end of a mute. */
 export type MutedUntil = Instant | 'forever'
 
-/** How somebody came in; absent: they were added by a member, without being asked (R19). */
+/** How somebody came in; absent: they were added by a member or the app, without being asked (R19). */
 export type JoinedVia = 'invitation' | 'application' | 'question' | 'free'
 
 /** `by`: who added or invited them, or let them in; they themselves where nobody had to. */
@@ -119,9 +119,9 @@ export type GroupDissolved = {
   readonly data: { readonly groupId: GroupId; readonly by: UserId; readonly at: Instant }
 }
 
-/** Who brought the new members in; undefined for those who asked by themselves. */
+/** Who brought the new members in; undefined for those who asked by themselves, and those whom the app added. */
 export const inviterOf = ({ via, by }: MembersAdded['data']): UserId | undefined =>
-  via === undefined || via === 'invitation' ? by : undefined
+  by !== systemUserId && (via === undefined || via === 'invitation') ? by : undefined
 
 export type GroupEvent =
   | GroupCreated

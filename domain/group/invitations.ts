@@ -1,5 +1,6 @@
 // Owns invitations: who may ask people in, and what the invited may answer (R19, R20). Where no consent is required they are
-// members at once. An invitation outlives its inviter's membership; whether there is room is decided when it is accepted.
+// members at once; so are those whom the app adds, which answers for them. An invitation outlives its inviter's membership;
+// whether there is room is decided when it is accepted.
 // Stale facts can do this at worst: two invitations at once overshoot a user's cap of pending ones by one.
 
 import { isRejection, type Rejection, reject } from '../decider.ts'
@@ -66,7 +67,7 @@ export const addMembers = (command: AddMembers, { group, party }: Standing): Gro
   }
   const userIds = [...new Set(command.userIds)].filter(userId => !group.members.has(userId))
   if (userIds.length === 0) return []
-  if (group.inviteeConsent === 'none') {
+  if (group.inviteeConsent === 'none' || party === 'app') {
     return group.members.size + userIds.length > group.memberLimit
       ? full(group.memberLimit, 'lettingIn')
       : joined(group, userIds, command)

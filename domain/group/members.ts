@@ -99,12 +99,13 @@ export const leaveGroup = (command: LeaveGroup, { group, party }: Standing): Gro
 export const transferGroup = (command: TransferGroup, { group: state, party }: Standing): GroupDecision => {
   if (!may('transfer', party, state)) return notOwner()
   const { to, by, at } = command
-  if (to === by) return reject('group.already-owner', 'You are the owner already.')
+  const { ownerId: from } = state
+  if (to === from) return reject('group.already-owner', 'This user is the owner already.')
   if (!state.members.has(to)) {
     return reject('group.target-not-member', 'Only a member can become the owner. Add the user first.', { userId: to })
   }
-  const transferred: GroupEvent = { type: 'OwnerTransferred', data: { groupId: state.groupId, from: by, to, by, at } }
-  return command.leave ? [transferred, removed(state, [by], 'left', command)] : [transferred]
+  const transferred: GroupEvent = { type: 'OwnerTransferred', data: { groupId: state.groupId, from, to, by, at } }
+  return command.leave ? [transferred, removed(state, [from], 'left', command)] : [transferred]
 }
 
 const countAdmins = (state: ExistingGroup): number => {

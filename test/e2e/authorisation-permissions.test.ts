@@ -3,8 +3,9 @@
 
 import { expect, test } from 'vitest'
 import { type GroupAttributes, groupPresets } from '../../domain/group/attributes.ts'
-import { type GroupAction, mayWith, reaches } from '../../domain/group/permissions.ts'
+import { type GroupAction, type GroupParty, mayWith, reaches } from '../../domain/group/permissions.ts'
 import type { GroupRole } from '../../domain/rows.ts'
+import { adminGroups } from './authorisation-admin-groups.ts'
 import { groups } from './authorisation-groups.ts'
 import { joining } from './authorisation-joining.ts'
 import type { Outcome } from './authorisation-words.ts'
@@ -54,19 +55,43 @@ const rights: Readonly<Record<string, Right>> = {
   setJoinQuestion: { action: 'editQuestions' },
 }
 
+/** Of what the app does; the same action of a user has a row above. */
+const rightsOfApp: Readonly<Record<string, Right>> = {
+  updateGroupAsApp: { action: 'changeModes' },
+  setMuteAllAsApp: { action: 'muteEveryone' },
+  dissolveGroupAsApp: { action: 'dissolve' },
+  transferGroupAsApp: { action: 'transfer' },
+  addMembersAsApp: { action: 'invite' },
+  removeMembersAsApp: { action: 'removeMembers', on: 'admin' },
+  'removeMembersAsApp with the owner': { action: 'removeMembers', on: 'owner' },
+  updateMemberAsApp: { action: 'muteMembers', on: 'admin' },
+  'updateMemberAsApp who owns the group': { action: 'muteMembers', on: 'owner' },
+  addAdminAsApp: { action: 'changeAdmins' },
+  removeAdminAsApp: { action: 'changeAdmins' },
+  publishAnnouncementAsApp: { action: 'publishAnnouncements' },
+  deleteAnnouncementAsApp: { action: 'deleteAnnouncements' },
+}
+
 const isDone = (outcome: Outcome): boolean => outcome === 'ok' || outcome === 'nothing'
 
-const cases = Object.entries({ ...groups, ...joining }).flatMap(([id, found]) =>
+const cases = Object.entries({ ...groups, ...joining, ...adminGroups }).flatMap(([id, found]) =>
   found.map(one => ({ name: one.what === undefined ? id : `${id} ${one.what}`, found: one })),
 )
 
-test.each(Object.entries(rights))('%s is expected of whom the permissions give it', (name, { action, on }) => {
+const isGiven = ({ action, on }: Right, party: GroupParty, attributes: GroupAttributes): boolean =>
+  on === undefined ? mayWith(action, party, attributes, false) : reaches(action, party, on)
+
+test.each(Object.entries(rights))('%s is expected of whom the permissions give it', (name, right) => {
   const found = cases.find(one => one.name === name)?.found
   const inviteMode = found?.everyoneInvites ? 'everyone' : 'managers'
   const attributes = { ...groupPresets.public, name: 'Any', inviteMode } as GroupAttributes
-  const given = (role: GroupRole | 'stranger'): boolean =>
-    on === undefined ? mayWith(action, role, attributes, false) : reaches(action, role, on)
   const roles = ['owner', 'admin', 'member', 'stranger'] as const
   const expected = roles.map(role => [role, found && isDone(found.outcomes[role])])
-  expect(expected).toEqual(roles.map(role => [role, given(role)]))
+  expect(expected).toEqual(roles.map(role => [role, isGiven(right, role, attributes)]))
+})
+
+test.each(Object.entries(rightsOfApp))('%s is expected of the app where the permissions give it', (name, right) => {
+  const found = cases.find(one => one.name === name)?.found
+  const given = isGiven(right, 'app', { ...groupPresets.public, name: 'Any' })
+  expect(found && isDone(found.outcomes.backend)).toBe(given)
 })

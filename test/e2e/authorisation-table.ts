@@ -3,6 +3,7 @@
 
 import { testPassword } from '../support/device.ts'
 import type { Arguments } from '../support/operation-request.ts'
+import { adminGroups, byBackend } from './authorisation-admin-groups.ts'
 import { friends } from './authorisation-friends.ts'
 import { groups } from './authorisation-groups.ts'
 import { joining } from './authorisation-joining.ts'
@@ -11,13 +12,10 @@ import {
   type AccessCase,
   conversation,
   everybody,
-  group,
   inside,
   needsSession,
   noConversation,
-  noGroup,
   noP2p,
-  type Outcome,
   p2p,
   parties,
   seers,
@@ -223,11 +221,6 @@ const conversations: Readonly<Record<string, readonly AccessCase[]>> = {
   ],
 }
 
-const byBackend = (outcome: Outcome): AccessCase['outcomes'] => ({
-  ...signedIn('caller.not-allowed'),
-  backend: outcome,
-})
-
 /** Of one whom nobody else here needs, and of one who is not there. */
 const onAccount = (more: Arguments = {}): readonly AccessCase[] => [
   { args: ({ guest }) => ({ userId: guest.userId, ...more }), outcomes: byBackend('ok') },
@@ -236,23 +229,6 @@ const onAccount = (more: Arguments = {}): readonly AccessCase[] => [
 
 /** Of no user, whoever that is. */
 const admin: Readonly<Record<string, readonly AccessCase[]>> = {
-  updateGroupAsApp: [
-    {
-      args: stage => ({ ...group(stage), appExtension: 'x', joinMode: 'free' }),
-      outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' },
-    },
-    {
-      what: 'which is not there',
-      args: () => ({ ...noGroup(), appExtension: 'x' }),
-      outcomes: { ...signedIn('caller.not-allowed'), backend: 'group.not-found' },
-    },
-  ],
-  setMuteAllAsApp: [
-    {
-      args: stage => ({ ...group(stage), mode: 'everyone' }),
-      outcomes: { ...signedIn('caller.not-allowed'), backend: 'ok' },
-    },
-  ],
   adminCreateAccount: [
     { args: () => ({ name: 'Robot', userId: unique('robot') }), outcomes: byBackend('ok') },
     {
@@ -294,4 +270,5 @@ export const access: Readonly<Record<string, readonly AccessCase[]>> = {
   ...joining,
   ...conversations,
   ...admin,
+  ...adminGroups,
 }
