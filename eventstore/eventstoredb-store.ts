@@ -6,8 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { keepsLastOnly, type Position } from '../domain/ids.ts'
 import { Appender } from './eventstoredb-append.ts'
 import { type Connection, logStream } from './eventstoredb-line.ts'
+import { LiveLog } from './eventstoredb-live.ts'
 import { createReader, type Reader } from './eventstoredb-read.ts'
-import { type EventStoreDbLogger, follow } from './eventstoredb-subscribe.ts'
+
+import type { EventStoreDbLogger } from './eventstoredb-subscribe.ts'
 import type { EventStore, NewEvent } from './port.ts'
 import { Conflict, Unavailable, UnknownOutcome } from './port.ts'
 import { requireEvents, requireExpected, requirePosition, requireRead, requireReadAll, requireStream } from './rules.ts'
@@ -61,14 +63,14 @@ export const openStore = async (
   const appender = new Appender(connection, timing.appendMs)
   const reader = createReader({ connection, deadlineMs: timing.readMs, headDeadlineMs: timing.headMs })
   const closing = new AbortController()
-  const source = { connection, reader, timing, logger }
+  const live = new LiveLog({ connection, reader, timing, logger })
   let subscriptions = 0
 
   async function* subscription(from: Position | 'start', until: AbortSignal) {
     if (subscriptions >= subscriptionsMax) throw new Unavailable('too many subscriptions are open')
     subscriptions++
     try {
-      yield* follow(source, from, AbortSignal.any([until, closing.signal]))
+      yield* live.follow(from, AbortSignal.any([until, closing.signal]))
     } finally {
       subscriptions--
     }

@@ -1,5 +1,5 @@
-// Owns a subscription to the log for as long as its consumer wants it: opens a feed, watches over it, and opens the next one
-// from the last event that the consumer has handled. Must never skip an event, never hand one out twice, and never take
+// Owns a subscription to the log by a call of its own, for as long as its consumer wants it: opens a feed, watches over it, and
+// opens the next one from the last event that the consumer has handled. Must never skip an event, never hand one out twice, and never take
 // silence for calm: the log's head is asked for beside the feed.
 
 import { setTimeout as delay } from 'node:timers/promises'
@@ -46,7 +46,11 @@ type Place = Position | 'start'
 class NoEventThere extends Error {}
 
 /** Every event after `from`, until the signal aborts. @throws CorruptLog */
-export async function* follow(source: SubscriptionSource, from: Place, signal: AbortSignal): AsyncGenerator<Batch> {
+export async function* followAlone(
+  source: SubscriptionSource,
+  from: Place,
+  signal: AbortSignal,
+): AsyncGenerator<Batch> {
   const { logger } = source
   let handled = from
   let openAt = from
