@@ -112,6 +112,7 @@ describe('the packages', () => {
     zod: /^/,
     pino: /^(?!domain\/)/,
     '@eventstore/db-client': /^eventstore\/eventstoredb[^/]*\.ts$/,
+    protobufjs: /^eventstore\/eventstoredb-wire\.ts$/,
     lmdb: /^eventstore\/embedded[^/]*\.ts$/,
     '@electric-sql/pglite': /^projections\//,
     kysely: /^projections\//,
