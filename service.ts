@@ -319,6 +319,10 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   })
   const node = await openNode(stores, config, onError)
   closers.push(() => node.close())
+  node.onBehind(behind => {
+    if (behind) logger.warn({ position: node.position }, 'this node is behind the event log: it sends its devices away')
+    else logger.warn({ position: node.position }, 'this node has caught up with the event log')
+  })
   const tokens = createTokens({ keys: stores.keys, clock: systemClock, sessionIsValid: node.sessionIsValid })
   const cursorPrefix = `${stores.store.logId}.${readModelsVersion}.`
   const signalLine = await openLine(options, closers)

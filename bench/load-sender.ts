@@ -77,8 +77,8 @@ export class Sender {
     const hello = frameOf(`{"op":"hello","id":"h","args":{"token":"${options.token}"${cursor}}}`)
     this.synced = new Promise((resolve, reject) => {
       this.#openedResolve = resolve
-      this.#socket.onClose = () => {
-        if (this.#isRunning) this.#fail('the socket closed')
+      this.#socket.onClose = reason => {
+        if (this.#isRunning) this.#fail(`the socket closed ${reason}`)
         reject(new Error('the socket closed before it was in sync'))
       }
     })

@@ -36,9 +36,11 @@ export class LoadSocket {
   readonly #request: Buffer
   #held: Buffer | undefined
   #isOpen = false
+  #closeReason = ''
   onFrame: OnFrame = () => {}
   onOpen: () => void = () => {}
-  onClose: () => void = () => {}
+  /** Gets the reason that the server gave; empty when the connection just ended. */
+  onClose: (reason: string) => void = () => {}
 
   constructor(port: number) {
     this.#request = Buffer.from(
@@ -58,7 +60,7 @@ export class LoadSocket {
     })
     this.#socket.once('connect', () => this.#socket.write(this.#request))
     this.#socket.on('error', () => {})
-    this.#socket.once('close', () => this.onClose())
+    this.#socket.once('close', () => this.onClose(this.#closeReason))
   }
 
   /** The bytes must stay as they are unless everything was written at once. */
@@ -140,6 +142,8 @@ export class LoadSocket {
       if (first === 0x81) this.onFrame(bytes, start, start + length)
       // A ping without an answer ends the connection.
       else if (first === 0x89) this.#socket.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]))
+      // After two bytes of a code.
+      else if (first === 0x88) this.#closeReason = bytes.toString('utf8', start + 2, start + length)
       at = start + length
     }
     return at

@@ -1,7 +1,7 @@
 // Owns what the kernel says about processes and the machine: CPU time, memory, and how much of the CPU others took.
 // Linux only: reads /proc. A process counts with all its threads and its living children.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { cpus } from 'node:os'
 
 const ticksPerSecond = 100
@@ -49,6 +49,28 @@ export const treeOf = (pid: number): number[] => {
   return found
 }
 
+const listening = '0A'
+
+/** The processes of this machine that listen on a port, as far as we may look. */
+export const listenersOn = (port: number): number[] => {
+  const lines = ['/proc/net/tcp', '/proc/net/tcp6'].flatMap(path => (read(path) ?? '').split('\n').slice(1))
+  const sockets = new Set<string>()
+  for (const line of lines) {
+    const fields = line.trim().split(/\s+/)
+    const isOurs = fields[3] === listening && Number.parseInt(fields[1]?.split(':')[1] ?? '', 16) === port
+    if (isOurs) sockets.add(`socket:[${fields[9]}]`)
+  }
+  const holds = (pid: string): boolean => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some(fd => sockets.has(readlinkSync(`/proc/${pid}/fd/${fd}`)))
+    } catch {
+      return false
+    }
+  }
+  const pids = readdirSync('/proc').filter(entry => /^\d+$/.test(entry))
+  return sockets.size === 0 ? [] : pids.filter(holds).map(Number)
+}
+
 /** CPU seconds used so far by these processes together. */
 export const cpuSecondsOf = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => sum + (timesOf(pid)?.seconds ?? 0), 0)
@@ -69,6 +91,7 @@ const machineSeconds = (): { busy: number; stolen: number } => {
 export interface Watched {
   readonly server: () => readonly number[]
   readonly postgres?: () => readonly number[]
+  readonly eventstore?: () => readonly number[]
   readonly load: () => readonly number[]
 }
 
@@ -77,6 +100,7 @@ export interface CpuUse {
   /** In CPUs: 1 is one core kept busy. */
   readonly server: number
   readonly postgres: number
+  readonly eventstore: number
   readonly load: number
   readonly others: number
   /** The whole machine's share that others took, time stolen by the host included. */
@@ -88,6 +112,7 @@ export const startMeter = (watched: Watched): (() => CpuUse) => {
   const groups = () => ({
     server: watched.server(),
     postgres: watched.postgres?.() ?? [],
+    eventstore: watched.eventstore?.() ?? [],
     load: [process.pid, ...watched.load()],
   })
   const before = groups()
@@ -104,11 +129,11 @@ export const startMeter = (watched: Watched): (() => CpuUse) => {
     const used = (pids: readonly number[]) =>
       pids.reduce((sum, pid) => sum + cpuSecondsOf([pid]) - (usedBefore.get(pid) ?? 0), 0) / seconds
     const server = used(after.server) + (ended() - endedBefore) / seconds
-    const [postgres, load] = [used(after.postgres), used(after.load)]
+    const [postgres, eventstore, load] = [used(after.postgres), used(after.eventstore), used(after.load)]
     const busy = (machine.busy - machineBefore.busy) / seconds
     const stolen = (machine.stolen - machineBefore.stolen) / seconds
-    const others = Math.max(0, busy - server - postgres - load) + stolen
-    return { seconds, server, postgres, load, others, othersShare: others / cpus().length }
+    const others = Math.max(0, busy - server - postgres - eventstore - load) + stolen
+    return { seconds, server, postgres, eventstore, load, others, othersShare: others / cpus().length }
   }
 }
 

@@ -8,7 +8,16 @@ import { createApi, expectOk } from '../test/support/device.ts'
 import type { TestPostgres } from '../test/support/postgres.ts'
 import { type ServerProcess, startServerProcess } from '../test/support/server-process.ts'
 import type { CeilingCommands } from './ceiling.ts'
-import { type CpuUse, othersShareMax, residentBytesOf, startMeter, treeOf, type Watched, whenQuiet } from './machine.ts'
+import {
+  type CpuUse,
+  listenersOn,
+  othersShareMax,
+  residentBytesOf,
+  startMeter,
+  treeOf,
+  type Watched,
+  whenQuiet,
+} from './machine.ts'
 import { type HelperProcess, type LoadProcess, startHelper, startLoad } from './processes.ts'
 import { openSeed, type Seed, type SeededUser } from './seed.ts'
 
@@ -89,6 +98,12 @@ const createLagProbe = (watcher: SeededUser, other: SeededUser) => {
   }
 }
 
+/** Of a server on this machine; none of one elsewhere, which takes nothing of ours. */
+const eventstorePids = (url: string) => {
+  const pids = listenersOn(Number(new URL(url).port))
+  return () => pids
+}
+
 /** CPU of everybody while the work runs; repeated when others disturb it, and then the least disturbed one counts. */
 export const measured = async <Value>(
   settings: BenchSettings,
@@ -128,6 +143,7 @@ export const openStage = async <Seeded>(
   const watched = {
     server: () => treeOf(server.pid),
     load: () => treeOf(load.pid),
+    ...(extra.EVENTSTORE_URL === undefined ? undefined : { eventstore: eventstorePids(extra.EVENTSTORE_URL) }),
     ...(settings.postgres === undefined ? undefined : { postgres: () => settings.postgres?.pids() ?? [] }),
   }
   const stage: Stage = {
