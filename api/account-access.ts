@@ -1,7 +1,7 @@
 // Owns how an account is found by what it signs in by, and whether it may come in. Costs the same for one that is not there.
 // What counts is what the account itself lists: a claim alone is not the account's yet, or no longer.
 
-import { account, type CreatedAccount, isBanned } from '../domain/account/account.ts'
+import { type Account, account, type CreatedAccount, isBanned } from '../domain/account/account.ts'
 import type { IdentityKind } from '../domain/account/events.ts'
 import { type ClaimFacts, identity } from '../domain/identity/identity.ts'
 import { type Instant, streamOf, type UserId } from '../domain/ids.ts'
@@ -19,12 +19,18 @@ export const accountBehind = async (
   return state.status === 'created' && state.identities[kind] === hmac ? state : undefined
 }
 
-/** Who holds the identity, and whether their account lists it; undefined when it is free. */
+const changeOf = (state: Account): Instant | null => {
+  if (state.status === 'none') return null
+  return state.status === 'closed' ? state.closedAt : state.identitiesChangedAt
+}
+
+/** Who holds the identity, and how their account stands to it; undefined when it is free. */
 export const claimFacts = async (node: Node, kind: IdentityKind, hmac: string): Promise<ClaimFacts | undefined> => {
   const { claimedBy } = (await node.load(identity, streamOf.identity(hmac))).state
   if (claimedBy === null) return undefined
   const { state } = await node.load(account, streamOf.account(claimedBy))
-  return { holder: claimedBy, isListed: state.status === 'created' && state.identities[kind] === hmac }
+  const isListed = state.status === 'created' && state.identities[kind] === hmac
+  return { holder: claimedBy, isListed, changedAt: changeOf(state) }
 }
 
 /** What one who has proven to own the account is told while it is banned. */

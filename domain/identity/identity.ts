@@ -1,8 +1,10 @@
 // Owns the rule that a phone number, e-mail address or user name belongs to at most one account at a time (R1).
 // The claim is the commit point of a sign-up; whoever binds one later claims it first, and then their account lists it.
 // Never sees the clear value, only the stream named by its keyed HMAC. The exact revision of the append decides between two who
-// claim at once. A fact tells whether the holder's account lists it: as it may be as old as the follow lag, only a claim much
-// older than that, which nobody came back for, can be taken over.
+// claim at once. Facts tell of the holder's account. It claims first and lists then, so a claim that it does not list may be new:
+// one that is older than the last change of its list was let go of, and is free at once, whatever the follower has got to. Any other
+// can be taken over when it is much older than the follow lag, as nobody came back for it. At worst, of two changes that one user
+// makes in the same moment, one is listed although another has claimed it meanwhile; the claim is what one signs in by.
 
 import type { IdentityKind } from '../account/events.ts'
 import { type Decider, type Decision, noRuleFor, reject } from '../decider.ts'
@@ -23,6 +25,8 @@ export interface ClaimFacts {
   readonly holder: UserId
   /** Whether the holder's account signs in by it. */
   readonly isListed: boolean
+  /** When that account last changed what it signs in by, or was closed; null while there is none. */
+  readonly changedAt: Instant | null
 }
 
 export interface ClaimIdentity {
@@ -67,7 +71,8 @@ const claim = (
   if (claimedBy === null || claimedAt === null) return [claimed]
   const isListed = facts === undefined || facts.holder !== claimedBy || facts.isListed
   if (claimedBy === userId) return isListed ? [] : [claimed]
-  if (isListed || secondsBetween(claimedAt, at) < limits.identityClaimSeconds) {
+  const isLetGo = !isListed && facts.changedAt !== null && claimedAt < facts.changedAt
+  if (!isLetGo && (isListed || secondsBetween(claimedAt, at) < limits.identityClaimSeconds)) {
     return reject('identity.taken', 'It belongs to another account. Sign in to that one, or use another.')
   }
   return [{ type: 'IdentityReleased', data: { kind, userId: claimedBy, at } }, claimed]

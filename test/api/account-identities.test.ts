@@ -128,6 +128,39 @@ describe('binding an identity', () => {
     expect(await claimOf('late@example.org')).toMatchObject({ claimedBy: ann.userId })
   })
 
+  it('of one phone number by two at once succeeds for exactly one', async () => {
+    const people = await Promise.all(['hal', 'ida'].map(name => api.user(name)))
+    const value = '+447946022222'
+    const code = await api.code('bind', value)
+    const answers = await Promise.all(people.map(user => bind(user, 'phone', { value, code })))
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 403])
+    expect(answers.find(({ status }) => status === 403)?.body.code).toBe('code.wrong')
+  })
+
+  it('frees what it replaces at once, before anything followed from it, and so does closing', async () => {
+    const jim = await api.user('jim')
+    expect((await bind(jim, 'userName', { value: 'jim.two' })).status).toBe(200)
+    const other = await api.user('jim')
+    expect(other.userId).not.toBe(jim.userId)
+    expect((await bind(jim, 'userName', { value: 'jim' })).body.code).toBe('identity.taken')
+    await api.ok('DELETE /v1/users/me', { token: other.token, body: { password } })
+    expect((await bind(jim, 'userName', { value: 'jim' })).status).toBe(200)
+    expect((await signInBy({ userName: 'jim' })).body.userId).toBe(jim.userId)
+  })
+
+  it('by one with a user name opens the ways by code: signing in, and another password', async () => {
+    const kay = await api.user('kay')
+    const email = 'kay@example.org'
+    expect((await bind(kay, 'email', { value: email, code: await api.code('bind', email) })).status).toBe(200)
+    api.clock.pass(limits.codeResendSeconds)
+    const login = { by: 'code', email, code: await api.code('login', email), device }
+    expect((await api.ok('POST /v1/sessions', { body: login })).userId).toBe(kay.userId)
+    api.clock.pass(limits.codeResendSeconds)
+    const reset = { email, code: await api.code('reset', email), new: 'staple of another kind' }
+    await api.ok('POST /v1/password-resets', { body: reset })
+    expect((await signInBy({ email, password: reset.new })).body.userId).toBe(kay.userId)
+  })
+
   it('is the same once more under the same key', async () => {
     const fay = await api.user('fay')
     const first = await bind(fay, 'userName', { value: 'fay.two' }, 'once')

@@ -35,8 +35,8 @@ const release = (userId: UserId, replacedAt: Instant): IdentityCommand => ({
   replacedAt,
   at: longAfter,
 })
-const annLists: ClaimFacts = { holder: ann, isListed: true }
-const annDoesNot: ClaimFacts = { holder: ann, isListed: false }
+const annLists: ClaimFacts = { holder: ann, isListed: true, changedAt: past(5) }
+const annDoesNot: ClaimFacts = { holder: ann, isListed: false, changedAt: at }
 
 describe('a claim that its account does not list (R1)', () => {
   it('can be taken over once it is old', () => {
@@ -52,11 +52,24 @@ describe('a claim that its account does not list (R1)', () => {
       .rejects('identity.taken')
   })
 
+  it('is free at once when its account changed its list later: it was let go of', () => {
+    const letGo: ClaimFacts = { ...annDoesNot, changedAt: past(1) }
+    given(claimed(ann))
+      .when(claim(bob, past(2)), letGo)
+      .then([released(ann, past(2)), claimed(bob, past(2))])
+    given(claimed(ann), claimed(ann, past(2)))
+      .when(claim(bob, past(3)), letGo)
+      .rejects('identity.taken')
+    given(claimed(ann))
+      .when(claim(bob, past(2)), { ...letGo, changedAt: null })
+      .rejects('identity.taken')
+  })
+
   it('is never taken from one who lists it, however old, nor on a fact about somebody else', () => {
     given(claimed(ann)).when(claim(bob, longAfter), annLists).rejects('identity.taken')
     given(claimed(ann)).when(claim(bob, longAfter)).rejects('identity.taken')
     given(claimed(ann))
-      .when(claim(bob, longAfter), { holder: 'cid' as UserId, isListed: false })
+      .when(claim(bob, longAfter), { holder: 'cid' as UserId, isListed: false, changedAt: past(5) })
       .rejects('identity.taken')
   })
 

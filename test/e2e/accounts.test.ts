@@ -209,3 +209,33 @@ describe('the password', () => {
     expect((await ask('POST', '/v1/sessions', { body: { ...body, password: reset.new } })).status).toBe(201)
   })
 })
+
+describe('a phone number', () => {
+  test('is changed to a new one, which signs in at once; the old one is anybody’s', async () => {
+    const [old, next] = ['+447946033333', '+447946044444']
+    const made = async (phone: string, name: string) => {
+      const body = { phone, code: await codeFor('register', phone), name }
+      return expectOk(await ask('POST', '/v1/accounts', { body })).userId as string
+    }
+    const signInBy = async (phone: string) => {
+      service.pass(limits.codeResendSeconds + 1)
+      return ask('POST', '/v1/sessions', { body: { by: 'code', phone, code: await codeFor('login', phone), device } })
+    }
+    const userId = await made(old, 'Mover')
+    const session = expectOk(await signInBy(old))
+    const bound = await ask('PUT', '/v1/users/me/identities/phone', {
+      token: session.accessToken,
+      body: { value: next, code: await codeFor('bind', next) },
+    })
+    expect(bound).toMatchObject({ status: 200, body: { position: expect.stringMatching(position) } })
+
+    service.pass(limits.codeResendSeconds + 1)
+    const otherId = await made(old, 'Newcomer')
+    expect(otherId).not.toBe(userId)
+    expect(await signInBy(old)).toMatchObject({ status: 201, body: { userId: otherId } })
+    const again = await signInBy(next)
+    expect(again).toMatchObject({ status: 201, body: { userId } })
+    const me = await ask('GET', `/v1/users/me?after=${bound.body.position}`, { token: again.body.accessToken })
+    expect(me.body).toMatchObject({ userId, phone: next })
+  })
+})

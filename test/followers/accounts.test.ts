@@ -62,7 +62,7 @@ const claim = (hmac: string, at: Instant = clock.now(), isListed = false) =>
     identity,
     streamOf.identity(hmac),
     { type: 'ClaimIdentity', kind: 'userName', userId: ann, at },
-    { facts: { holder: ann, isListed } },
+    { facts: { holder: ann, isListed, changedAt: null } },
   )
 const bind = async (hmac: string, at: Instant = clock.now()) => {
   await claim(hmac, at)
