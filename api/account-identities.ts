@@ -17,6 +17,7 @@ import { useCode } from './code-use.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { invalid } from './errors.ts'
+import { parseFields } from './field-errors.ts'
 import { example, positionReply, text } from './fields.ts'
 import { email, phone, userName } from './identities.ts'
 import { type Call, type Operation, operation } from './operation.ts'
@@ -55,8 +56,8 @@ const bind = async (
 ) => {
   const { node, keys, rateLimits } = dependencies
   const { kind, code } = args
-  const parsed = schemas[kind].safeParse(args.value)
-  if (!parsed.success) return invalid(parsed.error.issues.map(({ message }) => ({ path: 'value', message })))
+  const parsed = parseFields(schemas[kind], args.value)
+  if ('errors' in parsed) return invalid(parsed.errors.map(({ message }) => ({ path: 'value', message })))
   if ((code === undefined) !== (kind === 'userName')) {
     return invalid([{ path: 'code', message: kind === 'userName' ? 'does not go with a user name' : 'is needed' }])
   }

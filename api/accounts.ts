@@ -15,6 +15,7 @@ import { type Channel, channels } from './codes/delivery.ts'
 import { madeId, runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { invalid, isRefusal, type Refusal, refuse } from './errors.ts'
+import { parseFields } from './field-errors.ts'
 import { example, name, positionReply, reply, text } from './fields.ts'
 import { email, exactlyOne, type Identity, identityOf, phone, userName } from './identities.ts'
 import { type Call, type Operation, operation } from './operation.ts'
@@ -43,9 +44,9 @@ const codeBody = z.strictObject({
 })
 
 const targetOf = (channel: Channel, target: string): Identity | Refusal => {
-  const parsed = channel === 'sms' ? phone.safeParse(target) : email.safeParse(target)
-  if (parsed.success) return { kind: channel === 'sms' ? 'phone' : 'email', value: parsed.data }
-  return invalid(parsed.error.issues.map(issue => ({ path: 'target', message: issue.message })))
+  const parsed = parseFields(channel === 'sms' ? phone : email, target)
+  if ('errors' in parsed) return invalid(parsed.errors.map(({ message }) => ({ path: 'target', message })))
+  return { kind: channel === 'sms' ? 'phone' : 'email', value: parsed.data }
 }
 
 const newCode = () =>

@@ -1,8 +1,9 @@
 // Owns how a socket frame calls an operation: the same schema, permission, limits and errors as over HTTP.
 // The hot path of sending: nothing is compiled, looked up twice or wrapped per call.
 
-import { type FieldError, type FrameError, frameErrorOf, invalid, isRefusal, refuse } from './errors.ts'
+import { type FrameError, frameErrorOf, invalid, isRefusal, refuse } from './errors.ts'
 import { type Execution, idempotencyKeyPattern } from './execution.ts'
+import { parseFields } from './field-errors.ts'
 import { type Call, jsonTextOf, type Operation } from './operation.ts'
 
 export type DispatchReply = { readonly ok: unknown } | { readonly error: FrameError }
@@ -14,22 +15,6 @@ export interface DispatchDependencies {
   readonly operations: readonly Operation[]
   readonly execution: Execution
 }
-
-interface Issue {
-  readonly code?: string | undefined
-  readonly path: readonly PropertyKey[]
-  readonly message: string
-  readonly keys?: readonly string[]
-}
-
-/** Field errors of a failed parse; a field that does not exist is named by its path. */
-export const fieldErrorsOf = (issues: readonly object[]): readonly FieldError[] =>
-  (issues as readonly Issue[]).flatMap(issue => {
-    const path = issue.path.map(String)
-    return issue.code === 'unrecognized_keys' && issue.keys !== undefined
-      ? issue.keys.map(key => ({ path: [...path, key].join('.'), message: 'there is no such field' }))
-      : [{ path: path.join('.'), message: issue.message }]
-  })
 
 const error = (refusal: Parameters<typeof frameErrorOf>[0]): DispatchReply => ({ error: frameErrorOf(refusal) })
 
@@ -50,8 +35,8 @@ export const createDispatch = ({ operations, execution }: DispatchDependencies):
     if (call.key !== undefined && !idempotencyKeyPattern.test(call.key)) {
       return error(invalid([{ path: 'key', message: '1 to 64 printable characters without spaces' }]))
     }
-    const parsed = operation.args.safeParse(args ?? {})
-    if (!parsed.success) return error(invalid(fieldErrorsOf(parsed.error.issues)))
+    const parsed = parseFields(operation.args, args ?? {})
+    if ('errors' in parsed) return error(invalid(parsed.errors))
     const answer = await execution.run(operation, call, parsed.data)
     return isRefusal(answer) ? error(answer) : { ok: answer }
   }

@@ -4,9 +4,9 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type AdminKeys, isAdminKey } from './admin-keys.ts'
-import { fieldErrorsOf } from './dispatch.ts'
 import { type FieldError, invalid, isRefusal, type Refusal } from './errors.ts'
 import { type Execution, idempotencyKeyPattern, noToken } from './execution.ts'
+import { parseFields } from './field-errors.ts'
 import { noFields } from './fields.ts'
 import { RequestRefused, sendRefusal } from './http-errors.ts'
 import { schemaOf } from './openapi.ts'
@@ -76,9 +76,9 @@ const argsOf = (operation: Operation, request: FastifyRequest): object => {
   const errors: FieldError[] = []
   const args: object = {}
   const take = (schema: Operation['params'], value: unknown) => {
-    const parsed = schema.safeParse(value)
-    if (parsed.success) Object.assign(args, parsed.data)
-    else errors.push(...fieldErrorsOf(parsed.error.issues))
+    const parsed = parseFields(schema, value)
+    if ('errors' in parsed) errors.push(...parsed.errors)
+    else Object.assign(args, parsed.data)
   }
   take(operation.params, request.params)
   take(operation.query, request.query)

@@ -1,10 +1,9 @@
-// Owns the rule that a phone number, e-mail address or user name belongs to at most one account at a time (R1).
-// The claim is the commit point of a sign-up; whoever binds one later claims it first, and then their account lists it.
-// Never sees the clear value, only the stream named by its keyed HMAC. The exact revision of the append decides between two who
-// claim at once. Facts tell of the holder's account. It claims first and lists then, so a claim that it does not list may be new:
-// one that is older than the last change of its list was let go of, and is free at once, whatever the follower has got to. Any other
-// can be taken over when it is much older than the follow lag, as nobody came back for it. At worst, of two changes that one user
-// makes in the same moment, one is listed although another has claimed it meanwhile; the claim is what one signs in by.
+// Owns the rule that a phone number, e-mail address or user name belongs to at most one account at a time (R1): the claim decides.
+// Never sees the clear value, only the stream named by its keyed HMAC. The exact revision of the append decides between two at once.
+// Facts tell of the holder's account, which lists what it claimed before: a claim that is not listed but older than the last change
+// of the list was let go of, and is free at once; any other that is not listed only when it is much older than the follow lag.
+// At worst, of two changes that one user makes in the same moment, one is listed although another has claimed it meanwhile: the
+// claim is what one signs in by.
 
 import type { IdentityKind } from '../account/events.ts'
 import { type Decider, type Decision, noRuleFor, reject } from '../decider.ts'
