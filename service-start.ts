@@ -5,9 +5,12 @@ import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from './config.ts'
+import type { Position } from './domain/ids.ts'
 import type { Node } from './eventstore/node.ts'
+import type { RunningFollower, StuckFollower } from './followers/runner.ts'
 import { readModelsPosition } from './projections/checkpoint.ts'
 import type { Database } from './projections/database.ts'
+import type { Runner, StuckProjection } from './projections/runner.ts'
 
 /** An old send cannot be looked up now; the caller answers 503. */
 export class ReadModelsBehind extends Error {
@@ -98,7 +101,48 @@ export const watchDatabase = (database: Database): DatabaseWatch => {
   }
 }
 
-export const unreadyParts = (node: Node, watch: DatabaseWatch): readonly string[] => [
+/**
+ * What the read models still lack of the log as it was when this server started; undefined once they have had it. Until then they
+ * would answer as if things were not there.
+ */
+export const watchFirstFold = (runner: Pick<Runner, 'position'>, head: Position) => {
+  let isDone = false
+  return (): string | undefined => {
+    isDone ||= runner.position() >= head
+    return isDone
+      ? undefined
+      : `the read models: they are at ${runner.position()}, and the log was at ${head} at the start`
+  }
+}
+
+/** What kind of error, without its words: those may quote what users wrote, and anybody may ask whether this server is ready. */
+const kindOf = (error: unknown): string => {
+  const { cause = error } = error as Error
+  return cause instanceof Error ? String((cause as Error & { code?: unknown }).code ?? cause.name) : typeof cause
+}
+
+/** What an operator does about an event that nothing gets past. */
+const remedy = 'the log of this server has the whole error; nothing is lost, start a version that bears the event'
+
+export interface ReadyParts {
+  readonly node: Pick<Node, 'behind'>
+  readonly watch: Pick<DatabaseWatch, 'isAway'>
+  readonly runner: Pick<Runner, 'stuck'>
+  readonly firstFold: () => string | undefined
+  readonly followers: readonly Pick<RunningFollower, 'name' | 'stuck'>[]
+}
+
+/** What keeps this server from being ready, and what to do about it. */
+export const unreadyParts = ({ node, watch, runner, firstFold, followers }: ReadyParts): readonly string[] => [
   ...(node.behind ? ['the event log: this server is behind it'] : []),
   ...(watch.isAway ? ['the read models: their database cannot be reached'] : []),
+  ...[firstFold() ?? []].flat(),
+  ...(runner.stuck ? [stuckProjection(runner.stuck)] : []),
+  ...followers.flatMap(({ name, stuck }) => (stuck ? [stuckFollower(name, stuck)] : [])),
 ]
+
+const stuckProjection = ({ projection, position, type, error }: StuckProjection): string =>
+  `the read models: ${projection} cannot fold the ${type} at ${position} (${kindOf(error)}); ${remedy}`
+
+const stuckFollower = (name: string, { position, error }: StuckFollower): string =>
+  `the follower ${name}: it cannot get past ${position} (${kindOf(error)}); ${remedy}`

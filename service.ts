@@ -56,6 +56,7 @@ import {
   socketUrl,
   unreadyParts,
   watchDatabase,
+  watchFirstFold,
 } from './service-start.ts'
 
 export interface ServiceOptions {
@@ -341,13 +342,14 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     closers.push(() => realtime?.close())
   }
 
+  const firstFold = watchFirstFold(stores.runner, node.position)
   let draining = false
   const api = buildApi({
     operations: has(config, 'api') ? operations : [],
     execution,
     tokens,
     adminKeys: createAdminKeys(node),
-    readiness: () => (draining ? ['the shutdown'] : unreadyParts(node, stores.watch)),
+    readiness: () => (draining ? ['the shutdown'] : unreadyParts({ ...stores, node, followers, firstFold })),
     registry: createRegistry(readings({ node, runner: stores.runner, realtime, signalLine, syncTurns, followers })),
     logger,
     version,

@@ -23,7 +23,7 @@ import {
   streamPlaceIn,
   verifiedRecord,
 } from './embedded-record.ts'
-import { CorruptLog, positionOf, type RecordedEvent, Unavailable } from './port.ts'
+import { CorruptLog, type ImportSource, positionOf, type RecordedEvent, Unavailable } from './port.ts'
 
 /** Most bytes of records in one page of a subscription that catches up. */
 const catchUpBytesMax = 4_194_304
@@ -84,6 +84,19 @@ export class EmbeddedLog {
   /** Position of the newest event. */
   get head(): number {
     return this.newest
+  }
+
+  /** What an import takes that was begun here and not completed. */
+  get unfinishedImport(): ImportSource | undefined {
+    const stored = this.meta.get('import')
+    return stored && JSON.parse(Buffer.from(stored).toString())
+  }
+
+  /** On the disk when it resolves; never while a batch is being written. */
+  async markImport(source: ImportSource | undefined): Promise<void> {
+    const { meta } = this
+    const mark = () => (source ? meta.put('import', Buffer.from(JSON.stringify(source)), 1) : meta.remove('import'))
+    await committed(meta.batch(() => void mark()))
   }
 
   /** The end of a stream; undefined for a stream that does not exist. */

@@ -11,8 +11,9 @@ import { RecordWriter } from './embedded-record.ts'
 import { SubscriptionHub, subscriptionBufferEventsMax } from './embedded-subscriptions.ts'
 import type {
   Appended,
-  EventStore,
   ExpectedRevision,
+  ImportableStore,
+  ImportSource,
   NewEvent,
   ReadAllOptions,
   ReadOptions,
@@ -65,7 +66,7 @@ export interface EmbeddedOptions {
  * Opens the event log in `<dataDir>/log`, and makes it when there is none.
  * @throws Unavailable when the folder is in use, cannot be written or is of a newer format; CorruptLog when it is damaged
  */
-export const openEmbeddedStore = async (options: EmbeddedOptions): Promise<EventStore> => {
+export const openEmbeddedStore = async (options: EmbeddedOptions): Promise<ImportableStore> => {
   const folder = takeFolder(options.dataDir)
   try {
     const writer = new RecordWriter()
@@ -88,8 +89,9 @@ interface WaitingAppend {
   outcome: Appended | Error | undefined
 }
 
-class EmbeddedStore implements EventStore {
+class EmbeddedStore implements ImportableStore {
   readonly logId: string
+  readonly unfinishedImport: ImportSource | undefined
   private readonly folder: LogFolder
   private readonly writer: RecordWriter
   private readonly options: EmbeddedOptions
@@ -115,6 +117,7 @@ class EmbeddedStore implements EventStore {
     this.writer = writer
     this.log = log
     this.logId = log.logId
+    this.unfinishedImport = log.unfinishedImport
     this.options = options
     this.hub = new SubscriptionHub(
       (position, limit) => this.log && this.reading(log => log.readAfter(numberOf(position), limit)),
@@ -174,6 +177,11 @@ class EmbeddedStore implements EventStore {
     // Asked all the time by whoever watches the log, so this is also what opens it again after a failure that lasted.
     if (!this.log && !this.isCommitting && !this.closing) await this.reopened()
     return this.reading(log => positionOf(log.head))
+  }
+
+  async markImport(source: ImportSource | undefined): Promise<void> {
+    if (!this.log) throw new Unavailable(this.whyNot())
+    await this.log.markImport(source)
   }
 
   close(): Promise<void> {

@@ -5,12 +5,12 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { keepsLastOnly, type Position } from '../domain/ids.ts'
 import { Appender } from './eventstoredb-append.ts'
+import { createImportMarks } from './eventstoredb-import.ts'
 import { type Connection, logStream } from './eventstoredb-line.ts'
 import { LiveLog } from './eventstoredb-live.ts'
 import { createReader, type Reader } from './eventstoredb-read.ts'
-
 import type { EventStoreDbLogger } from './eventstoredb-subscribe.ts'
-import type { EventStore, NewEvent } from './port.ts'
+import type { ImportableStore, NewEvent } from './port.ts'
 import { Conflict, Unavailable, UnknownOutcome } from './port.ts'
 import { requireEvents, requireExpected, requirePosition, requireRead, requireReadAll, requireStream } from './rules.ts'
 
@@ -59,7 +59,7 @@ export const subscriptionsMax = 24
 export const openStore = async (
   connection: Connection,
   { logger, timing, signal }: StoreOptions,
-): Promise<EventStore> => {
+): Promise<ImportableStore> => {
   const appender = new Appender(connection, timing.appendMs)
   const reader = createReader({ connection, deadlineMs: timing.readMs, headDeadlineMs: timing.headMs })
   const closing = new AbortController()
@@ -82,14 +82,18 @@ export const openStore = async (
     await connection.close()
   }
 
-  const logId = await whenReachable(() => readOrMakeLogId(reader, appender), { logger, timing, signal }).catch(
-    async error => {
-      await close()
-      throw error
-    },
-  )
+  const imports = createImportMarks(reader, appender)
+  const look = async () => ({
+    logId: await readOrMakeLogId(reader, appender),
+    unfinishedImport: await imports.unfinished(),
+  })
+  const found = await whenReachable(look, { logger, timing, signal }).catch(async error => {
+    await close()
+    throw error
+  })
   return {
-    logId,
+    ...found,
+    markImport: imports.mark,
     append: async (stream, events, expected) => {
       requireOwnStream(stream)
       requireExpected(expected)

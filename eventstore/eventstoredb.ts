@@ -10,7 +10,7 @@ import { createConnection, isAnswer } from './eventstoredb-line.ts'
 import { type EventStoreDbTiming, eventStoreDbTiming, openStore } from './eventstoredb-store.ts'
 import type { EventStoreDbLogger } from './eventstoredb-subscribe.ts'
 import { appendReply, appendRequest, readReply, readRequest } from './eventstoredb-wire.ts'
-import type { EventStore, ExpectedRevision, NewEvent } from './port.ts'
+import type { ExpectedRevision, ImportableStore, NewEvent } from './port.ts'
 import { Unavailable } from './port.ts'
 
 export interface EventStoreDbOptions {
@@ -28,7 +28,7 @@ const nowhere: EventStoreDbLogger = { info: () => undefined, error: () => undefi
  * Opens the log. Waits for a server that cannot be reached, and says so once.
  * @throws Unavailable when the signal ends the wait, and for a bad url
  */
-export const openEventStoreDb = async (options: EventStoreDbOptions): Promise<EventStore> => {
+export const openEventStoreDb = async (options: EventStoreDbOptions): Promise<ImportableStore> => {
   requireUrl(options.url)
   const timing = { ...eventStoreDbTiming, ...options.timing }
   const connection = createConnection(() => makeLine(options.url), timing.silentMs)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { EmbeddedLogger } from './embedded.ts'
 import { openEmbeddedStore } from './embedded.ts'
 import type { EventStoreDbLogger } from './eventstoredb-subscribe.ts'
-import { type EventStore, Unavailable } from './port.ts'
+import { type EventStore, type ImportableStore, Unavailable } from './port.ts'
 
 export interface EventStoreOptions {
   /** `esdb://…`; absent for the embedded log. */
@@ -17,8 +17,28 @@ export interface EventStoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Opens the event log that the configuration names. @throws Unavailable, CorruptLog */
+/** The log holds a part of an export only; the message says what to do. */
+export class UnfinishedImport extends Error {
+  readonly code = 'unfinished-import'
+}
+
+const unfinishedImport = ({ eventstoreUrl, dataDir }: EventStoreOptions): string => {
+  const [place, end] = eventstoreUrl
+    ? ['the EventStoreDB of EVENTSTORE_URL', 'take an EventStoreDB without data']
+    : [join(dataDir, 'log'), `delete ${join(dataDir, 'log')}`]
+  return `An import into ${place} was begun and not completed, so only a part of the log is there. Run npm run import with the same file again: it goes on where it ended. To give it up, ${end}.`
+}
+
+/** Opens the event log that the configuration names. @throws Unavailable, CorruptLog, UnfinishedImport */
 export const openEventStore = async (options: EventStoreOptions): Promise<EventStore> => {
+  const store = await openForImport(options)
+  if (store.unfinishedImport === undefined) return store
+  await store.close()
+  throw new UnfinishedImport(unfinishedImport(options))
+}
+
+/** The same for an import, which may go on with one that was not completed. @throws Unavailable, CorruptLog */
+export const openForImport = async (options: EventStoreOptions): Promise<ImportableStore> => {
   const { eventstoreUrl, dataDir, logger, signal } = options
   if (!eventstoreUrl) return openEmbeddedStore({ dataDir, logger })
   const { openEventStoreDb } = await import('./eventstoredb.ts')
@@ -27,7 +47,7 @@ export const openEventStore = async (options: EventStoreOptions): Promise<EventS
 
 /**
  * Opens a log for a command of the operator. Makes none: that of a wrong folder would be empty, and look like a success.
- * @throws Unavailable, CorruptLog, or an Error that says what to do
+ * @throws Unavailable, CorruptLog, UnfinishedImport, or an Error that says what to do
  */
 export const openExistingEventStore = async (options: EventStoreOptions): Promise<EventStore> => {
   const { eventstoreUrl, dataDir } = options

@@ -79,6 +79,21 @@ export interface EventStore {
   close(): Promise<void>
 }
 
+/** The export that an import takes: enough to know the same one again. */
+export interface ImportSource {
+  readonly logId: string
+  readonly head: Position
+  readonly exportedAt: string
+}
+
+/** A log as an import has it. While one is not complete nobody else may use the log (open.ts): it would be taken for the whole. */
+export interface ImportableStore extends EventStore {
+  /** Found when the log was opened; undefined when no import is unfinished. */
+  readonly unfinishedImport: ImportSource | undefined
+  /** Says durably that an import of this export has begun or, without one, that it is complete. @throws Unavailable, UnknownOutcome, Conflict */
+  markImport(source: ImportSource | undefined): Promise<void>
+}
+
 export const positionBeforeAll = '0000000000000000' as Position
 
 /** A position from the log's own number: 16 lower-case hex digits. */

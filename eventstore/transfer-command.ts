@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { pino } from 'pino'
 import { askOwner, type Tell } from './control.ts'
-import { openEventStore, openExistingEventStore } from './open.ts'
+import { openExistingEventStore, openForImport } from './open.ts'
 import type { EventStore } from './port.ts'
 import { exportWork, importLog } from './transfer.ts'
 
@@ -22,7 +22,10 @@ const places = {
   logger: pino({ level: 'warn' }, pino.destination({ dest: standardError, sync: true })),
 }
 
-const withStore = async (opening: Promise<EventStore>, work: (store: EventStore) => Promise<unknown>) => {
+const withStore = async <Store extends EventStore>(
+  opening: Promise<Store>,
+  work: (store: Store) => Promise<unknown>,
+) => {
   const store = await opening
   try {
     await work(store)
@@ -47,7 +50,7 @@ const exportIt = async (): Promise<void> => {
 }
 
 const importIt = (): Promise<void> =>
-  withStore(openEventStore(places), store => importLog(store, process.stdin, { report, now: Date.now }))
+  withStore(openForImport(places), store => importLog(store, process.stdin, { report, now: Date.now }))
 
 /** Returns the exit code. */
 const run = async (direction: string | undefined): Promise<number> => {

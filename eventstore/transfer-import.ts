@@ -4,7 +4,7 @@
 import type { FollowerAdvanced } from '../domain/follower/events.ts'
 import { keepsLastOnly, type Position } from '../domain/ids.ts'
 import type { Appended, EventStore, NewEvent } from './port.ts'
-import { positionBeforeAll } from './port.ts'
+import { Conflict, positionBeforeAll } from './port.ts'
 import { bytesOfEvent } from './rules.ts'
 import { BadExport, type ExportedEvent } from './transfer-lines.ts'
 
@@ -23,6 +23,10 @@ export type Report = (line: string) => void
 /** The one event that an import changes. */
 export const cursorType: FollowerAdvanced['type'] = 'FollowerAdvanced'
 
+/** What somebody is told whose import failed. */
+export const incomplete =
+  'The log is incomplete and nothing starts on it: import the whole file again, or take a new log'
+
 interface Group {
   readonly stream: string
   readonly firstLine: number
@@ -40,7 +44,11 @@ export class ImportWriter {
   /** Streams that keep only their last event have their own count in the new log. */
   private readonly keptRevisions = new Map<string, number>()
   private group: Group | undefined
-  private inFlight: { readonly line: number; readonly bytes: number; readonly outcome: Promise<Appended> }[] = []
+  private inFlight: {
+    readonly line: number
+    readonly bytes: number
+    readonly outcome: Promise<Appended | undefined>
+  }[] = []
   private bytesInFlight = 0
   private newest: Position = positionBeforeAll
 
@@ -82,7 +90,10 @@ export class ImportWriter {
     this.group = undefined
     await this.settle(appendsInFlightMax - 1, bytesInFlightMax)
     const expected = group.firstRevision === 0 ? 'none' : group.firstRevision - 1
-    const outcome = this.store.append(group.stream, group.events, expected)
+    const outcome = this.store.append(group.stream, group.events, expected).catch(error => {
+      if (!wasThere(error, group)) throw error
+      return undefined
+    })
     // Looked at in order, later; until then a failure is nobody's unhandled rejection.
     outcome.catch(() => undefined)
     this.inFlight.push({ line: group.firstLine, bytes: group.bytes, outcome })
@@ -93,12 +104,14 @@ export class ImportWriter {
     while (this.inFlight.length > appends || this.bytesInFlight > bytes) {
       const next = this.inFlight.shift()
       if (!next) return
-      const { position } = await next.outcome.catch(cause => {
-        throw new BadExport(next.line, `${(cause as Error).message}. The log is incomplete: throw it away`, { cause })
+      const appended = await next.outcome.catch(cause => {
+        throw new BadExport(next.line, `${(cause as Error).message}. ${incomplete}`, { cause })
       })
+      this.bytesInFlight -= next.bytes
+      if (appended === undefined) continue
+      const { position } = appended
       if (position <= this.newest) throw new BadExport(next.line, 'the store did not keep the order of the events')
       this.newest = position
-      this.bytesInFlight -= next.bytes
     }
   }
 
@@ -118,6 +131,13 @@ export class ImportWriter {
     return { ...event, data: moved, text: JSON.stringify(moved) }
   }
 }
+
+/** An import that goes on may find that a stream that keeps only its last event has a later one: then this one was there too. */
+const wasThere = (error: unknown, { stream, firstRevision, events }: Group): boolean =>
+  error instanceof Conflict &&
+  keepsLastOnly(stream) &&
+  error.actual !== 'none' &&
+  error.actual >= firstRevision + events.length - 1
 
 interface Place {
   readonly position: Position

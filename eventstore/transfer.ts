@@ -1,12 +1,12 @@
 // Owns moving a whole log from one event store to another: as lines of JSON that keep every event's id, type, text, stream and order.
-// Works through the port only. Never writes into a log that has events, and never reports a partial import as done.
+// Works through the port only. Never writes into a log that has events of its own, and never leaves a partial import unmarked.
 // The file is a backup: it holds what the log holds, secrets and personal data included.
 
 import type { Position } from '../domain/ids.ts'
 import type { Work } from './control.ts'
-import type { EventStore, RecordedEvent } from './port.ts'
+import type { EventStore, ImportableStore, ImportSource, RecordedEvent } from './port.ts'
 import { positionBeforeAll } from './port.ts'
-import { cursorType, ImportWriter, type Report } from './transfer-import.ts'
+import { cursorType, ImportWriter, incomplete, type Report } from './transfer-import.ts'
 import {
   type ExportHeader,
   type ExportLine,
@@ -73,18 +73,19 @@ async function* cursorsAfter(store: EventStore, head: Position): AsyncGenerator<
 }
 
 /**
- * Writes an export into an empty log and returns the number of events.
+ * Writes an export into an empty log and returns the number of events. Goes on where an earlier import of the same export ended:
+ * the same ids at the same revisions are the same events. Until it is complete nobody else opens the log.
  * Revisions stay as they are; a stream that keeps only its last event starts anew at 0 with that one.
  * Followers' cursors are changed to the new log's positions.
- * @throws BadExport with the line's number; Unavailable, UnknownOutcome, Conflict: the log is then incomplete and must be thrown away
+ * @throws BadExport with the line's number; Unavailable, UnknownOutcome, Conflict: the log is then marked as incomplete
  */
 export const importLog = async (
-  store: EventStore,
+  store: ImportableStore,
   input: AsyncIterable<Uint8Array>,
   options: TransferOptions,
 ): Promise<number> => {
   const [oldest] = await store.readAll({ from: 'start', direction: 'forwards', limit: 1 })
-  if (oldest)
+  if (oldest && store.unfinishedImport === undefined)
     throw new Error(`the log ${store.logId} is not empty: an import needs a new log, for example another DATA_DIR`)
   const writer = new ImportWriter(store, options.report)
   let header: ExportHeader | undefined
@@ -96,6 +97,7 @@ export const importLog = async (
     const line: ExportLine = parseLine(text, number, { isFirst: !header, isAfterEnd: footer !== undefined, previous })
     if (line.kind === 'header') {
       header = line.header
+      await begin(store, header, { ...options, isEmpty: oldest === undefined })
       progress = createProgress('imported', header.head, options)
     } else if (line.kind === 'footer') footer = line.footer
     else {
@@ -106,9 +108,27 @@ export const importLog = async (
   }
   await writer.finish()
   requireWhole(writer.events, header, footer)
+  await store.markImport(undefined)
   progress?.done(writer.events)
   return writer.events
 }
+
+/** Marks the log before the first event, or finds that it was begun with the same export. */
+const begin = async (
+  store: ImportableStore,
+  { logId, head, exportedAt }: ExportHeader,
+  { isEmpty, report }: TransferOptions & { readonly isEmpty: boolean },
+): Promise<void> => {
+  const begun = store.unfinishedImport
+  if (begun === undefined || isEmpty) {
+    await store.markImport({ logId, head, exportedAt })
+    report('import begun: nothing starts on this log until it is complete')
+  } else if (begun.logId === logId && begun.head === head && begun.exportedAt === exportedAt) {
+    report('going on with the import that was not completed')
+  } else throw new Error(`the log holds a part of another export, ${partOf(begun)}: import that one, or take a new log`)
+}
+
+const partOf = ({ logId, exportedAt }: ImportSource): string => `that of the log ${logId} made at ${exportedAt}`
 
 /** `npm run export > file` puts the name of the script above what the script prints, and empty lines around it. */
 const isBannerOfNpm = (text: string): boolean => text === '' || text.startsWith('> ')
@@ -119,9 +139,9 @@ const requireWhole = (
   footer: { events: number } | undefined,
 ): void => {
   if (!header) throw new Error('the input is empty')
-  if (!footer) throw new Error(`the input ends too early, after ${events} events: the log is incomplete, throw it away`)
+  if (!footer) throw new Error(`the input ends too early, after ${events} events. ${incomplete}`)
   if (footer.events !== events) {
-    throw new Error(`the input has ${events} of ${footer.events} events: the log is incomplete, throw it away`)
+    throw new Error(`the input has ${events} of ${footer.events} events. ${incomplete}`)
   }
 }
 

@@ -15,7 +15,8 @@ import { inboxProjection } from './inbox.ts'
 import { memberProjection } from './member.ts'
 import { messageProjection } from './message.ts'
 import { notificationProjection } from './notification.ts'
-import type { Projection } from './projection.ts'
+import { isAway } from './postgres.ts'
+import type { Projection, ProjectionName } from './projection.ts'
 import { sessionProjection } from './session.ts'
 
 /** In the order they are applied. */
@@ -34,12 +35,25 @@ export const projections: readonly Projection[] = [
   conversationProjection,
 ]
 
-/** Folds a stretch of the log into the rows of these projections; events that none of them folds change nothing. */
+/** A projection cannot fold an event, or a batch with it: the cause says why. */
+export class CannotFold extends Error {
+  readonly projection: ProjectionName
+  constructor(projection: ProjectionName, cause: unknown) {
+    super(`${projection} cannot fold: ${cause instanceof Error ? cause.message : cause}`, { cause })
+    this.projection = projection
+  }
+}
+
+/** Folds a stretch of the log into the rows of these projections; events that none of them folds change nothing. @throws CannotFold, or what says that the database is away */
 export const applyEvents = async (
   transaction: Transaction,
   events: readonly RecordedEvent[],
   of: readonly Projection[] = projections,
 ): Promise<void> => {
   const batch = batchOf(events)
-  for (const projection of of) await projection.apply(transaction, batch)
+  for (const { name, apply } of of) {
+    await apply(transaction, batch).catch(error => {
+      throw isAway(error) ? error : new CannotFold(name, error)
+    })
+  }
 }

@@ -18,7 +18,8 @@ import { type Database, type Session, statement } from './database.ts'
 import { batchEventsMax, type Feed, startFeed } from './feed.ts'
 import { createPositionWatch } from './position-watch.ts'
 import { isAway } from './postgres.ts'
-import { applyEvents } from './projections.ts'
+import type { ProjectionName } from './projection.ts'
+import { applyEvents, CannotFold } from './projections.ts'
 import { schedulePurge } from './purge.ts'
 
 /** How often one who stands by asks whether it may work. */
@@ -32,6 +33,8 @@ const pauseMsMin = 100
 const pauseMsMax = 5_000
 /** After a batch that failed by itself, this many events are folded one by one, so that the log names the one. */
 const suspectEventsMax = batchEventsMax
+/** An event that is tried again and again is told of once in so long. */
+export const tellAgainMs = 60_000
 /** How long an orderly stop waits for what is in the log already. */
 const flushMsMax = 5_000
 
@@ -61,6 +64,14 @@ export interface RunnerCounters {
   applySeconds: number
 }
 
+/** An event that a projection cannot fold: the read models stand before it until a version comes that can. */
+export interface StuckProjection {
+  readonly projection: ProjectionName
+  readonly position: Position
+  readonly type: string
+  readonly error: unknown
+}
+
 export interface Runner {
   /** Everything up to here is in the read models. */
   position(): Position
@@ -69,6 +80,8 @@ export interface Runner {
   passed(position: Position, timeoutMs: number): Promise<boolean>
   /** True while this one folds, false while it stands by, looks on or has lost the database. */
   readonly isWorking: boolean
+  /** Undefined while it goes on. */
+  readonly stuck: StuckProjection | undefined
   readonly counters: Readonly<RunnerCounters>
   /** Folds what is in the log already, within bounds, and ends. */
   stop(): Promise<void>
@@ -98,6 +111,7 @@ const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
 class FoldingRunner implements Runner {
   readonly counters: RunnerCounters = { events: 0, batches: 0, failures: 0, applySeconds: 0 }
   isWorking = false
+  stuck: StuckProjection | undefined
   readonly #options: RunnerOptions
   readonly #abort = new AbortController()
   readonly #watch = createPositionWatch(() => {
@@ -108,6 +122,7 @@ class FoldingRunner implements Runner {
   #feed: Feed | undefined
   #inHand: readonly RecordedEvent[] = []
   #suspectEvents = 0
+  #toldOfStuckMs = 0
   /** Ends the pause of one who stands by while nobody waits. */
   #lookNow = () => {}
 
@@ -208,13 +223,14 @@ class FoldingRunner implements Runner {
     })
     this.#watch.advance(position)
     this.isWorking = true
-    logger.info({ position }, 'read models are being kept current')
+    if (this.stuck === undefined) logger.info({ position }, 'read models are being kept current')
     while (!this.#abort.signal.aborted) {
       if (this.#watch.waiting > 0) feed.hurry()
       this.#inHand = await feed.take(this.#suspectEvents > 0 ? 1 : batchEventsMax)
       if (this.#inHand.length === 0) return
       position = await this.#apply(session, this.#inHand, position)
       this.#suspectEvents = Math.max(0, this.#suspectEvents - 1)
+      this.stuck = undefined
       this.#inHand = []
       this.#watch.advance(position)
     }
@@ -268,9 +284,23 @@ class FoldingRunner implements Runner {
     }
     const { position, type } = first
     const events = this.#inHand.length
-    if (events === 1) logger.error({ err: error, position, type }, 'read models: an event cannot be folded')
-    else logger.error({ err: error, position, events }, 'read models: a batch failed, going event by event')
     this.#suspectEvents = suspectEventsMax
+    if (events === 1 && error instanceof CannotFold)
+      this.#standBefore({ projection: error.projection, position, type, error })
+    else logger.error({ err: error, position, events }, 'read models: a batch failed, going event by event')
+  }
+
+  #standBefore(stuck: StuckProjection): void {
+    const { logger, nowMs = Date.now } = this.#options
+    const isNews = this.stuck?.position !== stuck.position || nowMs() - this.#toldOfStuckMs >= tellAgainMs
+    this.stuck = stuck
+    if (!isNews) return
+    this.#toldOfStuckMs = nowMs()
+    const { error, ...where } = stuck
+    logger.error(
+      { err: error, ...where },
+      'read models: an event cannot be folded and is tried again, what comes after it waits',
+    )
   }
 }
 

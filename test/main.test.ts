@@ -196,10 +196,11 @@ test(
       const value = new RegExp(`^ledgerline_${name}(\\{[^}]*\\})? (\\S+)$`, 'm').exec(metrics)?.[2]
       return value === undefined ? undefined : Number(value)
     }
-    for (const name of ['commands', 'appends', 'frames_in', 'frames_out', 'sockets', 'follower_events']) {
+    const grown = ['commands_total', 'appends_total', 'frames_in_total', 'frames_out_total', 'follower_events_total']
+    for (const name of [...grown, 'projection_events_total', 'sockets']) {
       expect(counted(name), name).toBeGreaterThanOrEqual(1)
     }
-    for (const name of ['append_conflicts', 'commands_waiting', 'frames_dropped', 'node_behind']) {
+    for (const name of ['append_conflicts_total', 'commands_waiting', 'frames_dropped_total', 'node_behind']) {
       expect(counted(name), name).toBe(0)
     }
     for (const part of ['projection', 'follower']) {

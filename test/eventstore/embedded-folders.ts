@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { type EmbeddedOptions, openEmbeddedStore } from '../../eventstore/embedded.ts'
-import type { EventStore } from '../../eventstore/port.ts'
+import type { ImportableStore } from '../../eventstore/port.ts'
 
 /** A new folder, removed after the test. */
 export const newFolder = async (): Promise<string> => {
@@ -20,7 +20,7 @@ export const newFolder = async (): Promise<string> => {
 }
 
 /** Opens a store that is closed after the test, whatever happens. */
-export const openStore = async (dataDir: string, options: Partial<EmbeddedOptions> = {}): Promise<EventStore> => {
+export const openStore = async (dataDir: string, options: Partial<EmbeddedOptions> = {}): Promise<ImportableStore> => {
   const store = await openEmbeddedStore({ dataDir, ...options })
   onTestFinished(() => store.close())
   return store

@@ -11,11 +11,13 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Position } from '../../domain/ids.ts'
+import { openEventStore } from '../../eventstore/open.ts'
 import type { EventStore, RecordedEvent } from '../../eventstore/port.ts'
 import { positionBeforeAll, positionOf } from '../../eventstore/port.ts'
 import { exportLog, importLog } from '../../eventstore/transfer.ts'
 import { BadExport, exportLines } from '../../eventstore/transfer-lines.ts'
 import { failureOf, newEvent, newEvents, readStream, walkLog } from '../contract/fixture.ts'
+import { silentLogger } from '../support/read-models.ts'
 import { newFolder, openStore } from './embedded-folders.ts'
 
 const quiet = { report: () => undefined, now: () => 0 }
@@ -206,6 +208,55 @@ test('a file that ends too early, or has lost a line, is never a success', async
     const failure = await failureOf(async () => importLog(await newStore(), bytesOf(file), quiet))
     expect(failure).toMatchObject({ message: expect.stringContaining(reason) })
   }
+})
+
+test('an import that failed is taken up again with the whole file, and not with another one', async () => {
+  const source = await newStore()
+  for (let round = 0; round < 5; round++) await source.append(`account-${round}`, newEvents(3), 'none')
+  const cursorAt = (position: Position) =>
+    newEvent({ type: 'FollowerAdvanced', data: { name: 'mail', position, at: 'now' } })
+  const [, second] = await walkLog(source, 'start')
+  await source.append('follower-mail', [cursorAt(second?.position ?? positionBeforeAll)], 'none')
+  const file = await exported(source)
+  // A cursor that moved on while the log was exported stands in the file twice: the log has only the newer one.
+  const lines = file.trimEnd().split('\n')
+  const moved = { ...JSON.parse(lines.at(-2) as string), revision: 1, position: positionOf(99), id: newEvent().id }
+  const whole = [...lines.slice(0, -1), JSON.stringify(moved), '{"end":true,"events":17}\n']
+
+  const folder = await newFolder()
+  const target = await openStore(folder)
+  expect(target.unfinishedImport).toBeUndefined()
+  expect(await failureOf(() => importLog(target, bytesOf(whole.slice(0, -1).join('\n')), quiet))).toMatchObject({
+    message: expect.stringContaining('ends too early, after 17 events'),
+  })
+  await target.close()
+  expect(await failureOf(() => openEventStore({ dataDir: folder, logger: silentLogger }))).toMatchObject({
+    code: 'unfinished-import',
+    message: expect.stringContaining(`delete ${join(folder, 'log')}`),
+  })
+
+  const again = await openStore(folder)
+  expect(again.unfinishedImport).toMatchObject({ logId: source.logId })
+  await source.append('account-0', newEvents(1), 2)
+  expect(await failureOf(async () => importLog(again, bytesOf(await exported(source)), quiet))).toMatchObject({
+    message: expect.stringContaining('a part of another export'),
+  })
+  expect(await importLog(again, bytesOf(whole.join('\n')), quiet)).toBe(17)
+  await again.close()
+  const complete = await openEventStore({ dataDir: folder, logger: silentLogger })
+  const events = await walkLog(complete, 'start')
+  await complete.close()
+  const facts = (await walkLog(source, 'start')).filter(({ stream }) => stream !== 'follower-mail').slice(0, 15)
+  expect(events.slice(0, 15)).toEqual(facts)
+  expect(events.slice(15)).toMatchObject([{ id: moved.id, revision: 1, data: { position: second?.position } }])
+})
+
+test('an import that failed before its first event is begun anew with any file', async () => {
+  const [source, target] = [await newStore(), await newStore()]
+  await source.append('account-a', newEvents(1), 'none')
+  const file = await exported(source)
+  await failureOf(() => importLog(target, bytesOf(`${file.split('\n')[0]}\nnothing`), quiet))
+  expect(await importLog(target, bytesOf(file.replace(/"exportedAt":"[^"]*"/, '"exportedAt":"later"')), quiet)).toBe(1)
 })
 
 test('lines are cut at line feeds only, wherever the pieces of the input end', async () => {

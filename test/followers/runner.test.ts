@@ -4,9 +4,17 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { blocklist } from '../../domain/blocklist/blocklist.ts'
 import { type Position, streamOf, type UserId } from '../../domain/ids.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
-import { type Follower, type RunningFollower, startFollower } from '../../followers/runner.ts'
+import { type Follower, type RunningFollower, startFollower, stuckMsMin, tellAgainMs } from '../../followers/runner.ts'
 import { type FaultyStore, faultyStoreOver, openTestLog, type TestLog, unavailable } from '../support/faulty-store.ts'
-import { caughtUp, newEvent, startTestNode, type TestNode, turns, whenTrue } from '../support/test-node.ts'
+import {
+  caughtUp,
+  type HandClock,
+  newEvent,
+  startTestNode,
+  type TestNode,
+  turns,
+  whenTrue,
+} from '../support/test-node.ts'
 
 const ann = 'ann' as UserId
 const name = 'test'
@@ -178,8 +186,32 @@ describe('a reaction that fails', () => {
     await whenTrue(() => seen.includes('c'))
     expect([...new Set(seen)]).toEqual(['a', 'b', 'c'])
     expect(seen.indexOf('c')).toBeGreaterThan(seen.indexOf('b'))
-    expect(errors).toHaveLength(2)
+    expect(errors).toHaveLength(1)
     expect(running[0]?.counters.failures).toBe(2)
+  })
+
+  test('for long is told of now and then, and shows as what it cannot get past until it gets past it', async () => {
+    const clock = node.clock as HandClock
+    let isBroken = true
+    const follower = follow(async events => {
+      if (isBroken && events.some(event => nameOf(event) === 'b')) throw new TypeError('no such field')
+      return react(events)
+    })
+    await block('a')
+    await whenTrue(() => follower.counters.handled === 2)
+    const { position } = follower.counters
+    await block('b')
+    await whenTrue(() => follower.counters.failures >= 1)
+    expect(follower.stuck).toBeUndefined()
+    clock.advance(stuckMsMin)
+    await whenTrue(() => follower.stuck !== undefined)
+    expect(follower.stuck).toMatchObject({ position, error: { message: 'no such field' } })
+    expect(errors).toHaveLength(1)
+    clock.advance(tellAgainMs - stuckMsMin)
+    await whenTrue(() => errors.length === 2)
+    isBroken = false
+    await whenTrue(() => seen.includes('b'))
+    expect(follower.stuck).toBeUndefined()
   })
 
   test('shows as the age of the oldest event that is not done with', async () => {
@@ -225,6 +257,27 @@ describe('a reaction that fails', () => {
     await whenTrue(() => errors.length > 0)
     await running[0]?.stop()
   })
+})
+
+test('its lag counts what was in the log before the node, and what came since', async () => {
+  for (const blocked of ['a', 'b', 'c']) await block(blocked)
+  await restart()
+  await block('d')
+  await caughtUp(node)
+  let goOn = () => {}
+  const gate = new Promise<void>(resolve => {
+    goOn = resolve
+  })
+  const follower = follow(async events => {
+    await gate
+    return react(events)
+  })
+  await whenTrue(() => follower.lagEvents === 4)
+  await block('e')
+  await caughtUp(node)
+  expect(follower.lagEvents).toBe(5)
+  goOn()
+  await whenTrue(() => seen.length === 5 && follower.lagEvents === 0)
 })
 
 test('a cursor that cannot be stored is stored with the next one, and nothing is done twice by that', async () => {

@@ -7,7 +7,7 @@ import type { Position } from '../../domain/ids.ts'
 import { positionBeforeAll } from '../../eventstore/port.ts'
 import { loadCheckpoint } from '../../projections/checkpoint.ts'
 import type { Database, Session, Statement } from '../../projections/database.ts'
-import { type Runner, type RunnerOptions, startRunner } from '../../projections/runner.ts'
+import { type Runner, type RunnerOptions, startRunner, tellAgainMs } from '../../projections/runner.ts'
 import { type GivenLog, givenLog } from '../support/given-log.ts'
 import { Ledger, p2p } from '../support/ledger.ts'
 import { ledgerOf, type Step } from '../support/random-ledger.ts'
@@ -175,6 +175,30 @@ describe.each(databaseKinds)('the runner on %s', kind => {
       type: 'MessageSent',
     })
     expect(runner.position()).toBe(ledger.position)
+  })
+
+  test('tells of an event that it cannot fold once in a while, and shows it until it is folded', async () => {
+    const ledger = new Ledger()
+    const chat = p2p('ada', 'bob')
+    for (let number = 0; number < 5; number++) ledger.send(chat, 'ada')
+    const again = { ...ledger.events[2], position: 'f000000000000000' } as (typeof ledger.events)[0]
+    let nowMs = 0
+    const runner = await start(givenLog(testLogId, [...ledger.events, again]), { nowMs: () => nowMs })
+    await told('cannot be folded')
+    const toldLines = () => lines.filter(({ msg }) => msg.includes('cannot be folded'))
+    const { failures } = runner.counters
+    await whenTrue(() => runner.counters.failures > failures + 1)
+    expect(toldLines()).toMatchObject([{ projection: 'message', position: again.position, type: 'MessageSent' }])
+    expect(lines.filter(({ msg }) => msg.includes('kept current'))).toHaveLength(2)
+    expect(runner.stuck).toMatchObject({ projection: 'message', position: again.position, type: 'MessageSent' })
+    nowMs += tellAgainMs
+    await whenTrue(() => toldLines().length === 2)
+    // What a version does that can fold it.
+    await database.transaction(transaction =>
+      transaction.execute(`delete from message where position = '${ledger.events[2]?.position}'`),
+    )
+    await whenTrue(() => runner.stuck === undefined)
+    expect(await runner.passed(again.position, waitMs)).toBe(true)
   })
 
   test('waits for a log that is away', async () => {
