@@ -49,7 +49,11 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /** Asks one time after the other. */
 const until = async (ask: () => Promise<boolean>): Promise<void> => {
-  while (!(await ask())) await new Promise(resolve => setImmediate(resolve))
+  const untilMs = performance.now() + slowMsMax
+  while (!(await ask())) {
+    if (performance.now() > untilMs) throw new Error('what was waited for did not come')
+    await new Promise(resolve => setImmediate(resolve))
+  }
 }
 
 /** Kills an import that has written some of the file, and has never seen the rest. */
@@ -61,7 +65,7 @@ const killInTheMiddle = async (environment: Readonly<Record<string, string>>, lo
   importing.stdin.write(`${lines.slice(0, 3).join('\n')}\n`)
   await until(async () => (await readFile(log).catch(() => '')).includes(JSON.parse(account).stream))
   importing.stdin.write(`${more.slice(0, more.length / 2).join('\n')}\n`)
-  await until(async () => (await readFile(log)).includes(`conversation-${conversationId}`))
+  await until(async () => (await readFile(log)).includes(`session-${ann.userId}`))
   importing.kill('SIGKILL')
   await once(importing, 'exit')
 }
