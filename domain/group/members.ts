@@ -87,13 +87,12 @@ export const removeMembers = (command: RemoveMembers, { group, party }: Standing
   return [removed(group, userIds, 'kicked', command)]
 }
 
-export const leaveGroup = (command: LeaveGroup, { group, party }: Standing): GroupDecision =>
-  may('leave', party, group)
-    ? [removed(group, [command.by], 'left', command)]
-    : reject(
-        'group.owner-cannot-leave',
-        'The owner cannot leave. Transfer the group to a member first, or dissolve it.',
-      )
+export const leaveGroup = (command: LeaveGroup, { group, party }: Standing): GroupDecision => {
+  if (may('leave', party, group)) return [removed(group, [command.by], 'left', command)]
+  const whatToDo =
+    group.members.size > 1 ? 'Transfer the group to a member first, or dissolve it.' : 'Dissolve it instead.'
+  return reject('group.owner-cannot-leave', `The owner cannot leave. ${whatToDo}`)
+}
 
 /** One decision, one append: there is never a moment with no owner, with two, or with a transfer whose leaving failed (R17). */
 export const transferGroup = (command: TransferGroup, { group: state, party }: Standing): GroupDecision => {
