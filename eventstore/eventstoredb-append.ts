@@ -1,7 +1,7 @@
 // Owns the appends that are under way: one shared call carries them all, each has its own deadline, and every one settles.
 // Must never leave an append without an outcome.
 
-import type { AppendCall, CallError, Connection, Line } from './eventstoredb-line.ts'
+import type { AppendCall, CallError, Connection, Line, Refusal } from './eventstoredb-line.ts'
 import { appendFailure } from './eventstoredb-line.ts'
 import type { Appended, ExpectedRevision, NewEvent } from './port.ts'
 import { Unavailable, UnknownOutcome } from './port.ts'
@@ -45,6 +45,7 @@ export class Appender {
   private readonly waited = new Map<string, Waited>()
   private readonly connection: Connection
   private readonly deadlineMs: number
+  private told: { readonly append: UnderWay; readonly outcome: Appended | Refusal }[] = []
   private count = 0
   private units = 0
   private lastNumber = 0
@@ -125,8 +126,7 @@ export class Appender {
       answered: (number, outcome) => {
         made.answeredAtMs = performance.now()
         const append = this.take(number)
-        if (typeof outcome === 'function') append?.reject(outcome(append.stream, append.expected))
-        else append?.resolve(outcome)
+        if (append !== undefined) this.tellSoon(append, outcome)
       },
       failed: error => {
         this.connection.failed(line, error)
@@ -136,6 +136,19 @@ export class Appender {
     const made: Carrier = { line, call, answeredAtMs: Number.NEGATIVE_INFINITY }
     this.carrier = made
     return made
+  }
+
+  /** What was answered in one turn of the event loop is told together, so that what follows from it is done together. */
+  private tellSoon(append: UnderWay, outcome: Appended | Refusal): void {
+    if (this.told.push({ append, outcome }) > 1) return
+    setImmediate(() => {
+      const { told } = this
+      this.told = []
+      for (const { append, outcome } of told) {
+        if (typeof outcome === 'function') append.reject(outcome(append.stream, append.expected))
+        else append.resolve(outcome)
+      }
+    })
   }
 
   private lose(carrier: Carrier, error: CallError): void {
