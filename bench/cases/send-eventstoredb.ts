@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { closes } from '../../domain/frames.ts'
-import { type Case, megabytes, reported, sendRun } from '../case.ts'
+import { type Case, megabytes, mustBeClean, reported, sendRun } from '../case.ts'
 import type { DevicePlan } from '../load.ts'
 import { openStage, type Stage, withCeiling } from '../stage.ts'
 import { seedPairs, sockets } from './send.ts'
@@ -13,6 +13,7 @@ const floorPercent = 50
 const goalPercent = 85
 const behindRunsMax = 3
 const readyPollMs = 200
+const readyMsMax = 60_000
 
 /** As the server tells it; "unknown" when its HTTP side does not answer. */
 const versionOf = async (url: string): Promise<string> => {
@@ -26,17 +27,25 @@ const versionOf = async (url: string): Promise<string> => {
   }
 }
 
-const isReady = async (stage: Stage): Promise<boolean> => (await fetch(`${stage.server.httpUrl}/readyz`)).ok
+const whenReady = async (stage: Stage): Promise<void> => {
+  const untilMs = performance.now() + readyMsMax
+  while (!(await fetch(`${stage.server.httpUrl}/readyz`)).ok) {
+    if (performance.now() > untilMs) throw new Error('the server does not catch up with its log')
+    await delay(readyPollMs)
+  }
+}
 
 /** A run in which the node fell behind its log, and so sent its devices away, is told of and made again. */
 const currentRun = async (stage: Stage, devices: readonly DevicePlan[]) => {
   for (let timesBehind = 0; ; timesBehind++) {
     await stage.load.call('close', {})
-    while (!(await isReady(stage))) await delay(readyPollMs)
+    await whenReady(stage)
     await stage.load.call('connect', { port: stage.realtimePort, devices, atOnce: 50 })
-    // The server is new in every run, as the bare client is: both first get the time in which their code is compiled.
-    await stage.load.call('send', { slots: 1, senders: sockets, warmUpMs: 0, forMs: stage.settings.runMs })
     try {
+      // The server is new in every run, as the bare client is: both first get the time in which their code is compiled.
+      mustBeClean(
+        await stage.load.call('send', { slots: 1, senders: sockets, warmUpMs: 0, forMs: stage.settings.runMs }),
+      )
       return { ...(await sendRun(stage, 1, sockets)), timesBehind }
     } catch (error) {
       if (timesBehind === behindRunsMax || !(error as Error).message.includes(closes.behind.reason)) throw error
