@@ -4,6 +4,7 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { whyEnded } from './api/account-access.ts'
 import { adminKeyWork } from './api/admin-key-work.ts'
 import { createAdminKeys } from './api/admin-keys.ts'
 import { codeSendersOf, createCodeDelivery } from './api/codes/delivery.ts'
@@ -324,7 +325,12 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     if (behind) logger.warn({ position: node.position }, 'this node is behind the event log: it sends its devices away')
     else logger.warn({ position: node.position }, 'this node has caught up with the event log')
   })
-  const tokens = createTokens({ keys: stores.keys, clock: systemClock, sessionIsValid: node.sessionIsValid })
+  const tokens = createTokens({
+    keys: stores.keys,
+    clock: systemClock,
+    sessionIsValid: node.sessionIsValid,
+    whyEnded: userId => whyEnded(node, userId),
+  })
   const cursorPrefix = `${stores.store.logId}.${readModelsVersion}.`
   const signalLine = await openLine(options, closers)
   const presence = startPresence({ clock: systemClock, line: signalLine })

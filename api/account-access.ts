@@ -3,10 +3,12 @@
 
 import { type Account, account, type CreatedAccount, isBanned } from '../domain/account/account.ts'
 import type { IdentityKind } from '../domain/account/events.ts'
+import { type Rejection, reject } from '../domain/decider.ts'
 import { type ClaimFacts, identity } from '../domain/identity/identity.ts'
 import { type Instant, streamOf, type UserId } from '../domain/ids.ts'
 import type { Node } from '../eventstore/node.ts'
-import { type Refusal, refuse } from './errors.ts'
+import { refuse } from './errors.ts'
+import { sessionEnded } from './tokens.ts'
 
 /** The account that the identity stands for; undefined when there is none. */
 export const accountBehind = async (
@@ -34,11 +36,17 @@ export const claimFacts = async (node: Node, kind: IdentityKind, hmac: string): 
 }
 
 /** What one who has proven to own the account is told while it is banned. */
-export const bannedRefusal = (found: CreatedAccount, now: Instant): Refusal | undefined => {
+export const bannedRefusal = (found: CreatedAccount, now: Instant): Rejection | undefined => {
   if (!isBanned(found, now) || found.ban === null) return undefined
   const { until, reason } = found.ban
   const detail = until === null ? 'The account is banned.' : `The account is banned until ${until}.`
-  return refuse('account.banned', detail, { until, ...(reason === undefined ? undefined : { reason }) })
+  return reject('account.banned', detail, { until, ...(reason === undefined ? undefined : { reason }) })
+}
+
+/** What a device is told whose session is over: that the account is banned, as long as it is, else that it is signed out. */
+export const whyEnded = async (node: Node, userId: UserId): Promise<Rejection> => {
+  const { state } = await node.load(account, streamOf.account(userId))
+  return (state.status === 'created' ? bannedRefusal(state, node.clock.now()) : undefined) ?? sessionEnded
 }
 
 export const noSuchAccount = refuse('account.not-found', 'There is no such account.')

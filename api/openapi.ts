@@ -44,6 +44,7 @@ export const codesOf = (operation: Operation): readonly ErrorCode[] => {
   if (!operation.callers.includes('anonymous')) {
     for (const code of ['token.invalid', 'token.expired', 'session.ended', 'caller.not-allowed'] as const)
       codes.add(code)
+    if (operation.callers.includes('user')) codes.add('account.banned')
   }
   if (operation.method === 'GET') codes.add('projection.behind')
   else {

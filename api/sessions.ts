@@ -8,7 +8,7 @@ import { type SessionId, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { session } from '../domain/session/session.ts'
 import { sessionChangesOf, sessionsOf } from '../projections/session.ts'
-import { accountBehind, bannedRefusal } from './account-access.ts'
+import { accountBehind, bannedRefusal, whyEnded } from './account-access.ts'
 import { codeDigits, givenPassword } from './accounts.ts'
 import { useCode, wrongCode } from './code-use.ts'
 import { madeId, runCommand } from './commands.ts'
@@ -126,7 +126,7 @@ const refresh = async (dependencies: Dependencies, call: Call, args: z.output<ty
   const shown = tokens.openRefreshToken(args.refreshToken)
   if ('rejected' in shown) return shown
   const { userId, sessionId: shownSessionId, generation } = shown
-  if (!(await node.sessionIsValid(userId, shownSessionId))) return sessionEnded
+  if (!(await node.sessionIsValid(userId, shownSessionId))) return whyEnded(node, userId)
   const command = { type: 'RefreshSession', sessionId: shownSessionId, generation, at: node.clock.now() } as const
   const handled = await runCommand(node, call, session, streamOf.session(userId), command, undefined)
   if (isRejection(handled)) return handled
@@ -227,7 +227,7 @@ export const sessionOperations: readonly Operation[] = [
     status: 200,
     body: refreshBody,
     reply: z.object({ ...tokenReply, position: reply.position }),
-    rejections: ['token.invalid', 'session.ended'],
+    rejections: ['token.invalid', 'session.ended', 'account.banned'],
     example: {
       body: { refreshToken: tokenExample.refreshToken },
       reply: { ...tokenExample, position: example.position },

@@ -45,6 +45,8 @@ export interface TokenDependencies {
   readonly keys: Keys
   readonly clock: Clock
   readonly sessionIsValid: (userId: UserId, sessionId: SessionId) => boolean | Promise<boolean>
+  /** What somebody is told whose session is not; asked only then. */
+  readonly whyEnded: (userId: UserId) => Rejection | Promise<Rejection>
   readonly verifiedTokensMax?: number
 }
 
@@ -135,7 +137,7 @@ export const createTokens = (dependencies: TokenDependencies): Tokens => {
     if (isRejection(outcome)) return outcome
     const { userId, sessionId } = outcome
     const valid = dependencies.sessionIsValid(userId, sessionId)
-    const answer = (open: boolean) => (open ? { userId, sessionId } : sessionEnded)
+    const answer = (open: boolean) => (open ? { userId, sessionId } : dependencies.whyEnded(userId))
     return typeof valid === 'boolean' ? answer(valid) : valid.then(answer)
   }
 

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { loadKeys } from '../api/keys.ts'
-import { createTokens } from '../api/tokens.ts'
+import { createTokens, sessionEnded } from '../api/tokens.ts'
 import { account } from '../domain/account/account.ts'
 import { conversation } from '../domain/conversation/conversation.ts'
 import { isRejection } from '../domain/decider.ts'
@@ -157,7 +157,12 @@ export const openSeed = async (dataDir: string, eventstoreUrl?: string): Promise
     readModelLagEvents: () => 0,
     onError: error => console.error(error),
   })
-  const tokens = createTokens({ keys, clock: systemClock, sessionIsValid: node.sessionIsValid })
+  const tokens = createTokens({
+    keys,
+    clock: systemClock,
+    sessionIsValid: node.sessionIsValid,
+    whyEnded: () => sessionEnded,
+  })
   let made = 0
   const openOne = async (): Promise<SeededUser> => {
     const index = made++

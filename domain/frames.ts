@@ -67,6 +67,12 @@ export const closes = {
     reconnect: 'never',
     meaning: 'The device was signed out, kicked or banned: sign in again.',
   },
+  banned: {
+    code: 4403,
+    reason: 'account.banned',
+    reconnect: 'never',
+    meaning: 'The account of the hello is banned: signing in says until when.',
+  },
   noHello: { code: 4408, reason: 'hello.timeout', reconnect: 'later', meaning: 'No hello came in time.' },
   replaced: {
     code: 4409,

@@ -40,5 +40,6 @@ const closesOfHello: Readonly<Record<string, CloseName>> = {
   'token.expired': 'tokenExpired',
   'token.invalid': 'tokenInvalid',
   'rate.limited': 'tooFast',
+  'account.banned': 'banned',
 }
 export const closeOf = (rejected: string): CloseName => closesOfHello[rejected] ?? 'ended'

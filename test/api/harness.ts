@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
 import { expect } from 'vitest'
+import { whyEnded } from '../../api/account-access.ts'
 import { createAdminKeys } from '../../api/admin-keys.ts'
 import { type CodeMessage, createCodeDelivery } from '../../api/codes/delivery.ts'
 import type { ApiSettings } from '../../api/dependencies.ts'
@@ -146,7 +147,12 @@ export const startHarness = async (): Promise<Harness> => {
   const sent: CodeMessage[] = []
   const { database, runner, node, logger, close } = await openStores(clock, logged)
   const keys = testKeys()
-  const tokens = createTokens({ keys, clock, sessionIsValid: node.sessionIsValid })
+  const tokens = createTokens({
+    keys,
+    clock,
+    sessionIsValid: node.sessionIsValid,
+    whyEnded: userId => whyEnded(node, userId),
+  })
   const catching = { send: async (message: CodeMessage) => void sent.push(message), close: () => undefined }
   const codes = createCodeDelivery({ sms: catching, email: catching }, logger)
   const settings: Harness['settings'] = {

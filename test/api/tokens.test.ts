@@ -4,7 +4,7 @@ import { createHmac, generateKeyPairSync } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { isRefusal } from '../../api/errors.ts'
-import { accessTokenSeconds, createTokens } from '../../api/tokens.ts'
+import { accessTokenSeconds, createTokens, sessionEnded } from '../../api/tokens.ts'
 import type { SessionId, UserId } from '../../domain/ids.ts'
 import { testKeys } from './fixture.ts'
 
@@ -23,6 +23,7 @@ const build = (options: { valid?: boolean; verifiedTokensMax?: number } = {}) =>
       asked++
       return options.valid ?? true
     },
+    whyEnded: () => sessionEnded,
     ...(options.verifiedTokensMax === undefined ? undefined : { verifiedTokensMax: options.verifiedTokensMax }),
   })
   const codeOf = async (token: string) => {
@@ -73,6 +74,7 @@ describe('access tokens', () => {
       keys: testKeys(),
       clock: { unixMs: () => 0, now: () => '' as never },
       sessionIsValid: () => Promise.resolve(valid),
+      whyEnded: () => sessionEnded,
     })
     const { accessToken } = await tokens.issue(principal, 0)
     expect(await tokens.authenticate(accessToken)).toEqual(principal)
@@ -199,7 +201,12 @@ describe('refresh tokens', () => {
     for (const token of ['', '.', 'x.y', 'a'.repeat(100_000), accessToken]) {
       expect(tokens.openRefreshToken(token)).toMatchObject({ rejected: 'token.invalid' })
     }
-    const foreign = createTokens({ keys: testKeys('other'), clock: other.tokens as never, sessionIsValid: () => true })
+    const foreign = createTokens({
+      keys: testKeys('other'),
+      clock: other.tokens as never,
+      sessionIsValid: () => true,
+      whyEnded: () => sessionEnded,
+    })
     expect(foreign.openRefreshToken(refreshToken)).toMatchObject({ rejected: 'token.invalid' })
   })
 })

@@ -157,6 +157,9 @@ describe('a ban', { timeout: slowMsMax }, () => {
     expectOk(await ask('PUT', path, { token: key, body: { until: null, reason: 'Spam' } }))
     expect(await ada.device.closed).toMatchObject({ code: 4403, reason: 'session.ended' })
     expect((await signIn(ada.person.userName)).body).toMatchObject({ code: 'account.banned', reason: 'Spam' })
+    await expect(service.connect(ada.person)).rejects.toMatchObject({
+      closed: { code: 4403, reason: 'account.banned' },
+    })
     await bob.say(between(ada, bob), 'never mind')
     expectOk(await ask('DELETE', path, { token: key }))
     expect((await signIn(ada.person.userName)).status).toBe(201)

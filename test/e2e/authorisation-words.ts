@@ -35,7 +35,7 @@ export const needsSession = (outcomes: SignedInOutcomes): AccessCase['outcomes']
   anonymous: 'token.invalid',
   backend: 'caller.not-allowed',
   ended: 'session.ended',
-  banned: 'session.ended',
+  banned: 'account.banned',
 })
 export const signedIn = (outcome: Outcome): AccessCase['outcomes'] =>
   needsSession({
