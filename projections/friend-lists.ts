@@ -24,7 +24,7 @@ import type { FriendRequestTable, FriendTable } from './schema.ts'
 const page = statement(
   'friend-page',
   `select coalesce(string_agg(p.wire, ',' order by p.friend_id) filter (where p.number <= $4::int), '') as items,
-     max(p.friend_id) filter (where p.number <= $4::int) as last, count(*) > $4::int as has_more,
+     case when count(*) > $4::int then max(p.friend_id) filter (where p.number <= $4::int) end as last,
      (select c.position from checkpoint c where c.id = 1) as position
    from (
      select friend_id, wire, row_number() over (order by friend_id) as number from friend
@@ -35,8 +35,8 @@ const page = statement(
 
 interface PageRow {
   readonly items: string
+  /** The last one of the page; null when there are no more after it. */
   readonly last: UserId | null
-  readonly has_more: boolean
   readonly position: Position | null
 }
 
@@ -53,7 +53,7 @@ export const friendsOf = async (
   const [found] = await database.query<PageRow>(page, [userId, friendId, q ?? null, limit])
   return {
     items: found?.items ?? '',
-    next: found?.has_more && found.last !== null ? cursorText([found.last]) : null,
+    next: found === undefined || found.last === null ? null : cursorText([found.last]),
     position: found?.position ?? positionBeforeAll,
   }
 }
