@@ -2,6 +2,8 @@
 // can kill, freeze and restart it. Takes orders from its parent for the faults that no signal makes (stand-in-process.ts).
 // Run: tsx eventstoredb-stand-in.ts <data folder> <port, 0 for any>
 
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import grpc from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type wire from '@eventstore/db-client/generated/streams_pb.js'
 import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js'
@@ -37,6 +39,17 @@ export type Order =
 
 const [dataDir = '', wantedPort = '0'] = process.argv.slice(2)
 const log = new StandInLog(dataDir)
+/** TLS and the one who is let in, where the parent has laid them down. */
+export interface Security {
+  readonly certificate: string
+  readonly privateKey: string
+  /** The header `authorization` of who may. */
+  readonly authorization: string
+}
+const securityFile = join(dataDir, 'security.json')
+const security: Security | undefined = existsSync(securityFile)
+  ? JSON.parse(readFileSync(securityFile, 'utf8'))
+  : undefined
 const calls = new Set<ReadCall | AppendCall>()
 const subscriptions = new Set<Subscription>()
 const withheld: (() => void)[] = []
@@ -57,7 +70,10 @@ const keep = (call: ReadCall | AppendCall) => {
   call.on('error', forget)
 }
 
-const failWith = (call: ReadCall, code: status, details: string) =>
+const mayCall = (call: ReadCall | AppendCall): boolean =>
+  security === undefined || call.metadata.get('authorization')[0] === security.authorization
+
+const failWith = (call: ReadCall | AppendCall, code: status, details: string) =>
   say(() => call.emit('error', Object.assign(new Error(details), { code, details })))
 
 /** A subscription to the whole log: goes on from the log as fast as its client takes. */
@@ -96,6 +112,7 @@ class Subscription {
 
 const read = (call: ReadCall): void => {
   keep(call)
+  if (!mayCall(call)) return void failWith(call, status.UNAUTHENTICATED, 'UnAuthenticated')
   if (!isReady) return void failWith(call, status.UNAVAILABLE, 'Server Is Not Ready')
   const { stream, from, direction, count } = speak.readQuestion(call.request)
   try {
@@ -122,6 +139,7 @@ const read = (call: ReadCall): void => {
 
 const batchAppend = (call: AppendCall): void => {
   keep(call)
+  if (!mayCall(call)) return void failWith(call, status.UNAUTHENTICATED, 'UnAuthenticated')
   const begun = new Map<string, { readonly question: speak.AppendQuestion | undefined; events: StandInEvent[] }>()
   call.on('data', (request: InstanceType<typeof wire.BatchAppendReq>) => {
     const key = Buffer.from(request.getCorrelationId()?.serializeBinary() ?? []).toString('hex')
@@ -171,7 +189,12 @@ const carryOut = (order: Order, proxy: Awaited<ReturnType<typeof startProxy>>): 
 
 const server = new Server()
 server.addService(grpc.StreamsService, { read, batchAppend })
-server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), async (error, innerPort) => {
+const credentials = security
+  ? ServerCredentials.createSsl(null, [
+      { private_key: Buffer.from(security.privateKey), cert_chain: Buffer.from(security.certificate) },
+    ])
+  : ServerCredentials.createInsecure()
+server.bindAsync('127.0.0.1:0', credentials, async (error, innerPort) => {
   if (error) throw error
   const proxy = await startProxy(Number(wantedPort), innerPort)
   process.on('message', ({ number, order }: { number: number; order: Order }) => {

@@ -3,12 +3,12 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Order } from './eventstoredb-stand-in.ts'
+import type { Order, Security } from './eventstoredb-stand-in.ts'
 
 const program = fileURLToPath(new URL('./eventstoredb-stand-in.ts', import.meta.url))
 
@@ -31,13 +31,20 @@ export class StandIn {
     this.running = running
   }
 
-  static async start(): Promise<StandIn> {
+  /** @param security it speaks TLS, and lets nobody in but the one named there */
+  static async start(security?: Security): Promise<StandIn> {
     const dataDir = await mkdtemp(join(tmpdir(), 'ledgerline-stand-in-'))
+    if (security) await writeFile(join(dataDir, 'security.json'), JSON.stringify(security))
     return new StandIn(dataDir, await run(dataDir, 0))
   }
 
+  /** `127.0.0.1:2113` */
+  get address(): string {
+    return `127.0.0.1:${this.running.port}`
+  }
+
   get url(): string {
-    return `esdb://127.0.0.1:${this.running.port}?tls=false`
+    return `esdb://${this.address}?tls=false`
   }
 
   /** Carries out a fault; resolves when it is in force. The answer is that of `count-reads`. */
