@@ -56,17 +56,27 @@ test.each([
   async (_what, url, reason) => {
     const stopping = new AbortController()
     const told: { message: string; reason: string }[] = []
+    let isTold = () => {}
+    const telling = new Promise<void>(resolve => {
+      isTold = resolve
+    })
     const logger = {
       info: () => undefined,
       error: (fields: object, message: string) => {
         told.push({ message, reason: (fields as { err: Error }).err.message })
-        // Long enough for other tries.
-        setTimeout(() => stopping.abort(), shortTiming.startRetryMs * 10)
+        isTold()
       },
     }
-    const failure = await failureOf(() =>
+    const opening = failureOf(() =>
       openEventStoreDb({ url: url(), logger, signal: stopping.signal, timing: shortTiming }),
     )
+    await telling
+    // Whoever is let in is served meanwhile, and the other one tries on.
+    const store = await openEventStoreDb({ url: urlOf('s3cret', caFile), timing: shortTiming })
+    for (let round = 0; round < 50; round++) await store.head()
+    await store.close()
+    stopping.abort()
+    const failure = await opening
     expect(failure).toBeInstanceOf(Unavailable)
     expect(told).toEqual([
       { message: 'EventStoreDB cannot be reached yet; waiting for it', reason: expect.stringMatching(reason) },
