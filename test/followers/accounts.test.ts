@@ -241,6 +241,6 @@ test('what breaks off is done again until it is done', async () => {
   await close()
   follow()
   await done()
-  expect([tries, errors.length]).toEqual([3, 2])
+  expect([tries, follower?.counters.failures]).toEqual([3, 2])
   expect([...(await groupState()).members.keys()]).toEqual([bob])
 })
