@@ -38,7 +38,7 @@ const actionTexts: { readonly [Action in GroupAction]: string } = {
   muteMembers: 'mute members one by one',
   muteAllMembers: 'mute all plain members',
   muteEveryone: 'mute everyone',
-  editProfile: 'change name, avatar and introduction',
+  editProfile: 'change name, avatar and the texts',
   editExtension: 'change the extension',
   editAppExtension: 'change the extension of the app',
   changeModes: 'change everything else the group is set to',

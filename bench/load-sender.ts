@@ -63,6 +63,9 @@ export class Sender {
   /** Resolves once it is in sync; rejects when it is closed before. */
   readonly synced: Promise<void>
 
+  /** Why the server closed the socket. */
+  #closedFor: string | undefined
+
   constructor(options: SenderOptions) {
     this.#tally = options.tally
     this.#userId = Buffer.from(options.userId)
@@ -78,6 +81,7 @@ export class Sender {
     this.synced = new Promise((resolve, reject) => {
       this.#openedResolve = resolve
       this.#socket.onClose = reason => {
+        this.#closedFor = reason
         if (this.#isRunning) this.#fail(`the socket closed ${reason}`)
         reject(new Error('the socket closed before it was in sync'))
       }
@@ -106,6 +110,10 @@ export class Sender {
 
   /** @param slots messages in flight, at most slotsMax */
   start(slots: number, closedLoop: boolean): void {
+    if (this.#closedFor !== undefined) {
+      this.#fail(`the socket closed ${this.#closedFor}`)
+      return
+    }
     this.#sentAtMs = new Float64Array(slots)
     this.#freeSlots = Array.from({ length: slots }, (_, slot) => slot)
     this.#frames = Buffer.concat(Array.from({ length: slots }, () => this.#template))

@@ -101,10 +101,16 @@ const connectAll = async ({ port, devices, atOnce }: LoadCommands['connect']['ar
   }
 }
 
-/** Counts what comes between now and the end of the window. */
-const counted = async (warmUpMs: number, forMs: number, behind: () => number): Promise<SendAnswer> => {
+/** Starts the load, and counts what comes between the warm-up and the end of the window; what fails counts from the start on. */
+const counted = async (
+  start: () => void,
+  warmUpMs: number,
+  forMs: number,
+  behind: () => number = () => 0,
+): Promise<SendAnswer> => {
   tally.errors = 0
   tally.firstError = ''
+  start()
   await pause(warmUpMs)
   const times = new Histogram()
   const acks = tally.acks
@@ -134,15 +140,19 @@ const outstanding = async (): Promise<void> => {
 
 const sendClosed = async ({ slots, senders: count, warmUpMs, forMs }: LoadCommands['send']['args']) => {
   const active = talkers.slice(0, count)
-  for (const sender of active) sender.start(slots, true)
-  const answer = await counted(warmUpMs, forMs, () => 0)
+  const start = () => {
+    for (const sender of active) sender.start(slots, true)
+  }
+  const answer = await counted(start, warmUpMs, forMs)
   for (const sender of active) sender.stop()
   await outstanding()
   return answer
 }
 
 const sendPaced = async ({ perSecond, warmUpMs, forMs }: LoadCommands['pace']['args']) => {
-  for (const sender of talkers) sender.start(slotsMax, false)
+  const start = () => {
+    for (const sender of talkers) sender.start(slotsMax, false)
+  }
   const startMs = performance.now()
   let sent = 0
   let turn = 0
@@ -156,7 +166,7 @@ const sendPaced = async ({ perSecond, warmUpMs, forMs }: LoadCommands['pace']['a
       if (talkers[turn++ % talkers.length]?.sendOne() !== true) skipped++
     }
   }, 1)
-  const answer = await counted(warmUpMs, forMs, () => behindMs)
+  const answer = await counted(start, warmUpMs, forMs, () => behindMs)
   clearInterval(timer)
   for (const sender of talkers) sender.stop()
   await outstanding()
@@ -183,8 +193,7 @@ const sendBurst = async ({ each }: LoadCommands['burst']['args']): Promise<objec
 
 const getPages = async ({ url, token, paths, connections, warmUpMs, forMs }: LoadCommands['get']['args']) => {
   const getter = new Getter({ url, token, paths, tally })
-  getter.start(connections)
-  const answer = await counted(warmUpMs, forMs, () => 0)
+  const answer = await counted(() => getter.start(connections), warmUpMs, forMs)
   getter.stop()
   return answer
 }
@@ -192,8 +201,10 @@ const getPages = async ({ url, token, paths, connections, warmUpMs, forMs }: Loa
 const callAll = async ({ port, devices, warmUpMs, forMs }: LoadCommands['call']['args']) => {
   const callers = devices.map(device => new Caller({ port, tally, ...device }))
   await Promise.all(callers.map(({ synced }) => synced))
-  for (const caller of callers) caller.start()
-  const answer = await counted(warmUpMs, forMs, () => 0)
+  const start = () => {
+    for (const caller of callers) caller.start()
+  }
+  const answer = await counted(start, warmUpMs, forMs)
   for (const caller of callers) caller.destroy()
   return answer
 }
