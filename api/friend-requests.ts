@@ -207,7 +207,7 @@ export const friendRequestOperations: readonly Operation[] = [
     path: '/v1/friend-requests',
     summary: 'Ask somebody to be friends',
     description:
-      'At once, where the other one takes anyone or has asked as well (`friends`); else it waits for an answer (`requested`), for seven days. Asking again adds the message to the one that waits. Of those that wait each user has so many at most.',
+      'At once, where the other one takes anyone or has asked as well (`friends`); else it waits for an answer (`requested`), for seven days. Asking again adds the message to the one that waits. Of those that wait each user has at most `friendRequestsPendingPerUserMax` (`GET /v1/server`).',
     body: requestBody,
     reply: z.object({ state: z.enum(['requested', 'friends']), position: reply.position }),
     rejections: [

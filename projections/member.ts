@@ -122,6 +122,9 @@ const step = (fold: Fold<MemberTable>, { type, data, position }: MemberEvent): v
 
 const membershipsIn = (row: MemberTable): number => (row.removed_at === null ? 1 : 0)
 
+/** Only these change who is in a group. */
+const movesPeople: ReadonlySet<MemberEvent['type']> = new Set(['GroupCreated', 'MembersAdded', 'MembersRemoved'])
+
 /** Who came in counts one group more, who went one less. Whoever was ever in a group has a count. */
 const count = async (
   transaction: Transaction,
@@ -154,6 +157,7 @@ export const memberProjection: Projection = {
     const before = Array.from(fold.rows(), row => [row.user_id, -membershipsIn(row)] as const)
     for (const event of events) step(fold, event)
     await fold.write()
+    if (!events.some(({ type }) => movesPeople.has(type))) return
     await count(transaction, [...before, ...Array.from(fold.rows(), row => [row.user_id, membershipsIn(row)] as const)])
   },
 }

@@ -1,9 +1,8 @@
 // Owns the rules between two people (R6–R9): asking, answering, ending, and what each writes down about the other. Never makes
 // friends of two who did not both want it: who is asked answers, has asked as well, or takes anyone.
-// Reads how many friends both have and how many requests of one wait, the policy and the block list of who is asked, as facts. Stale ones can do this at worst: a
-// request of one blocked a moment ago arrives; friends are made by a policy that was just changed; and a cap is overshot by
-// `friendsOvershootPerNodeMax` for each further server that decides for the same user at the same moment: a server decides for
-// one user at a time, and counts only after it has seen its own last decision (api/friend-room.ts).
+// Reads the friends and waiting requests of both, the policy and the block list of who is asked, as facts. Stale ones let a request
+// of one blocked a moment ago arrive, make friends by a policy just changed, and overshoot a cap by `friendsOvershootPerNodeMax` for
+// each further server that decides for the same user at once: each decides for one user at a time (api/friend-room.ts).
 
 import type { FriendPolicy } from '../account/profile.ts'
 import { type Decider, type Decision, type Load, noRuleFor, reject } from '../decider.ts'
