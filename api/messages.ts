@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { conversation } from '../domain/conversation/conversation.ts'
+import { messageTypes } from '../domain/conversation/message-types.ts'
 import { isRejection } from '../domain/decider.ts'
 import { type Group, group, roleIn } from '../domain/group/group.ts'
 import { type ConversationId, conversationParts, type Instant, streamOf, type UserId } from '../domain/ids.ts'
@@ -154,7 +155,7 @@ const messageRow = z.object({
   seq: reply.count,
   from: reply.id,
   clientMessageId: reply.text,
-  type: z.enum(['text', 'notification']),
+  type: z.enum(messageTypes),
   body: z
     .looseObject({})
     .meta({ description: '`{text}`, or of a notification `{event, by, targets, changed}`; `{}` once recalled.' }),

@@ -1,7 +1,7 @@
 // Owns the way a batch goes over inbox rows: which rows it touches, loading them, folding every event in log order.
 // Reads the conversation as it was before the batch. A message of a sender whose row nothing else touches is only counted.
 
-import { counts } from '../domain/conversation/conversation.ts'
+import { counts } from '../domain/conversation/message-types.ts'
 import {
   type ConversationId,
   conversationParts,

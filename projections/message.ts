@@ -1,7 +1,7 @@
 // Owns the messages: every one as the text clients get, written by COPY as it was sent and rebuilt once when recalled.
 // Nothing reads a message but through the spans and the clear mark of the one who asks, in the statement that authorises.
 
-import { counts } from '../domain/conversation/conversation.ts'
+import { counts, type MessageType } from '../domain/conversation/message-types.ts'
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
 import { messageText, tombstoneText } from '../domain/rows.ts'
 import { contentHashOf } from '../eventstore/sends.ts'
@@ -187,7 +187,7 @@ export interface VisibleMessage {
   readonly counts: boolean
   readonly at: Instant
   readonly hadExt: boolean
-  readonly type: 'text' | 'notification'
+  readonly type: MessageType
   readonly recalled: boolean
 }
 
@@ -214,7 +214,7 @@ export const visibleMessage = async (
     counts: row.counts,
     at: row.at,
     hadExt: 'ext' in (JSON.parse(row.wire) as object),
-    type: row.type as VisibleMessage['type'],
+    type: row.type,
     recalled: row.recalled,
   }
 }

@@ -3,6 +3,7 @@
 // changed the row. No table here may hold anything the log does not.
 
 import type { FriendPolicy, Gender } from '../domain/account/profile.ts'
+import type { MessageType } from '../domain/conversation/message-types.ts'
 import type { FriendRequestState, RequestDirection } from '../domain/friendship/row.ts'
 import type {
   AutoApprove,
@@ -136,7 +137,7 @@ export interface MessageTable {
   seq: number
   from_id: UserId
   client_message_id: string
-  type: string
+  type: MessageType
   countable: number
   counts: boolean
   recalled: boolean

@@ -70,9 +70,6 @@ export type ConversationRejection =
   | 'group.muted'
   | 'group.all-muted'
 
-/** Whether a message counts as unread for those who did not send it (R65: notifications do not). */
-export const counts = (data: { readonly type: MessageSent['data']['type'] }): boolean => data.type === 'text'
-
 const evolve = (state: ConversationState, event: ConversationEvent): ConversationState =>
   event.type === 'MessageSent' ? { lastSeq: event.data.seq, countable: event.data.countable, at: event.data.at } : state
 

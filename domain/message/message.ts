@@ -2,6 +2,7 @@
 // Never sees the content that a recall takes away. That the caller may see the message at all is asked before.
 // Stale facts can do this at worst: one who lost a role within the follow lag recalls one more message by it.
 
+import type { MessageType } from '../conversation/message-types.ts'
 import { type Decider, type Decision, type Rejection, reject } from '../decider.ts'
 import { reaches } from '../group/permissions.ts'
 import type { ConversationId, Instant, UserId } from '../ids.ts'
@@ -35,7 +36,7 @@ export interface MessageFacts {
     readonly counts: boolean
     readonly at: Instant
     readonly hadExt: boolean
-    readonly type: 'text' | 'notification'
+    readonly type: MessageType
   }
   /** The caller's role in the group; null in a P2P conversation, and for former members. */
   readonly byRole: GroupRole | null

@@ -5,10 +5,10 @@ import {
   type ConversationEvent,
   type ConversationFacts,
   conversation,
-  counts,
   type Notify,
   type SendMessage,
 } from '../../domain/conversation/conversation.ts'
+import { counts } from '../../domain/conversation/message-types.ts'
 import { type Group, group } from '../../domain/group/group.ts'
 import {
   type ConversationId,
