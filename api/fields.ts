@@ -102,10 +102,12 @@ export const wholeNumber = (least: number, most: number = Number.MAX_SAFE_INTEGE
 
 export const yesOrNo = () => z.preprocess(booleanOfText, z.boolean())
 
-/** Ids in a URL are separated by commas or come one by one (`ids=a&ids=b`), in a frame they are a list. */
+/** A list in a URL is separated by commas or comes one by one (`ids=a&ids=b`), in a frame it is a list. */
+export const listOfText = <List extends z.ZodType>(list: List) =>
+  z.preprocess(value => (typeof value === 'string' ? value.split(',') : value), list)
+
 export const idList = (most: number) =>
-  z.preprocess(
-    value => (typeof value === 'string' ? value.split(',') : value),
+  listOfText(
     z
       .array(userId)
       .min(1)

@@ -19,6 +19,7 @@ import {
   clientMessageId,
   conversationId,
   example,
+  listOfText,
   pageLimit,
   position,
   positionReply,
@@ -64,6 +65,11 @@ const afterSeqOrPosition = z
   .union([position, wholeNumber(0)])
   .meta({ description: 'A seq: the first messages after it. Or a position, as for any query.' })
 
+/** In a URL separated by commas or one by one, in a frame a list. */
+const typeList = listOfText(z.array(z.enum(messageTypes)).min(1).max(messageTypes.length)).meta({
+  description: `Only messages of these types, recalled ones by what they were; in a URL separated by commas: ${messageTypes.join(', ')}.`,
+})
+
 const historyQuery = z
   .strictObject({
     before: seq.optional(),
@@ -72,6 +78,7 @@ const historyQuery = z
       .datetime({ offset: true, message: 'is no time of RFC 3339' })
       .optional()
       .meta({ description: 'The first messages from that time on.' }),
+    types: typeList.optional(),
     limit: pageLimit(),
   })
   .superRefine(({ before, after, at }, context) => {
@@ -91,7 +98,7 @@ const history = async (
   call: Call<'user'>,
   args: z.output<typeof sendParams> & z.output<typeof historyQuery>,
 ) => {
-  const where = { ...placeOf(args), limit: args.limit }
+  const where = { ...placeOf(args), limit: args.limit, types: args.types }
   const page = await historyPage(database, call.caller.userId, args.conversationId as ConversationId, where)
   return page === undefined ? noSuchConversation : rawJson(page)
 }
@@ -221,7 +228,8 @@ export const messageOperations: readonly Operation[] = [
     method: 'GET',
     path: '/v1/conversations/:conversationId/messages',
     summary: 'A page of the history',
-    description: 'The newest messages, or those before or after a seq, or from a time on; always ascending by seq.',
+    description:
+      'The newest messages, or those before or after a seq, or from a time on, of all types or of some; always ascending by seq.',
     limit: 'queries',
     status: 200,
     params: sendParams,

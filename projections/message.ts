@@ -102,28 +102,43 @@ export type HistoryPlace =
   | { readonly at: Instant }
   | { readonly newest: true }
 
-/** Messages $2 that user $1 may see and has not cleared, within seq bounds; a few probes however long the history. */
-const visibleMessages = (bounds: string, order: 'asc' | 'desc', limit: string): string =>
-  `select m.seq, m.wire from ${spansOf} cross join lateral (
-     select v.seq, v.wire from message v
+export interface HistoryPart {
+  readonly limit: number
+  /** Only messages of these types, recalled ones by what they were; all when not said. */
+  readonly types?: readonly MessageType[] | undefined
+}
+
+/** Messages in the part `s` of what the user may see and has not cleared, within seq bounds; a few probes however long the history. */
+const inSpan = (columns: string, bounds: string, more: string): string =>
+  `select ${columns} from message v
      where v.conversation_id = i.conversation_id and v.seq between greatest(s.from_seq, i.cleared_seq + 1) and s.to_seq
-       and ${bounds} order by v.seq ${order} limit ${limit}) m
+       and ${bounds} ${more}`
+
+/** Where the messages of a page come from: of each type apart when $5 names some, so that all others cost nothing. */
+const sources = {
+  all: { from: spansOf, ofType: '' },
+  some: { from: `${spansOf} cross join unnest($5::text[]) k (type)`, ofType: ' and v.type = k.type' },
+} as const
+
+type Source = (typeof sources)[keyof typeof sources]
+
+const visibleMessages = ({ from, ofType }: Source, bounds: string, order: 'asc' | 'desc', limit: string): string =>
+  `select m.seq, m.wire from ${from} cross join lateral (
+     ${inSpan('v.seq, v.wire', bounds + ofType, `order by v.seq ${order} limit ${limit}`)}) m
    order by m.seq ${order} limit ${limit}`
 
-const existsVisible = (bound: string): string =>
-  `exists (select from ${spansOf} cross join lateral (
-     select from message v where v.conversation_id = i.conversation_id
-       and v.seq between greatest(s.from_seq, i.cleared_seq + 1) and s.to_seq and ${bound} limit 1) m)`
+const existsVisible = ({ from, ofType }: Source, bound: string): string =>
+  `exists (select from ${from} cross join lateral (${inSpan('', bound + ofType, 'limit 1')}) m)`
 
 /**
  * One page as text. The scan goes `order` from the bound $3 and takes one more than $4 to know whether it ends there;
  * beyond the other end it looks for one message. A P2P conversation without messages is not there.
  */
-const pageStatement = (name: string, bound: string, order: 'asc' | 'desc', beyond: string) => {
+const pageStatement = (name: string, source: Source, bound: string, order: 'asc' | 'desc', beyond: string) => {
   const [backwards, forwards] =
     order === 'desc'
-      ? ['p.count > $4::int', existsVisible(beyond.replaceAll('edge', 'coalesce(p.last_seq + 1, $3::int)'))]
-      : [existsVisible(beyond.replaceAll('edge', 'coalesce(p.first_seq - 1, $3::int)')), 'p.count > $4::int']
+      ? ['p.count > $4::int', existsVisible(source, beyond.replaceAll('edge', 'coalesce(p.last_seq + 1, $3::int)'))]
+      : [existsVisible(source, beyond.replaceAll('edge', 'coalesce(p.first_seq - 1, $3::int)')), 'p.count > $4::int']
   return statement(
     name,
     `select '{"items":[' || coalesce(p.items, '') || '],"hasMoreBefore":' || (${backwards})::text
@@ -134,13 +149,18 @@ const pageStatement = (name: string, bound: string, order: 'asc' | 'desc', beyon
          min(n.seq) filter (where n.number <= $4::int) as first_seq,
          max(n.seq) filter (where n.number <= $4::int) as last_seq, count(*) as count
        from (select f.*, row_number() over (order by f.seq ${order}) as number
-             from (${visibleMessages(bound, order, '$4::int + 1')}) f) n) p
+             from (${visibleMessages(source, bound, order, '$4::int + 1')}) f) n) p
      where i.user_id = $1 and i.conversation_id = $2 and (i.kind = 'group' or c.last_seq > 0)`,
   )
 }
 
-const pageBefore = pageStatement('message-page-before', 'v.seq < $3::int', 'desc', 'v.seq >= edge')
-const pageAfter = pageStatement('message-page-after', 'v.seq > $3::int', 'asc', 'v.seq <= edge')
+const pagesOf = (source: Source, name: string) => ({
+  before: pageStatement(`message-page-before${name}`, source, 'v.seq < $3::int', 'desc', 'v.seq >= edge'),
+  after: pageStatement(`message-page-after${name}`, source, 'v.seq > $3::int', 'asc', 'v.seq <= edge'),
+})
+
+const pages = pagesOf(sources.all, '')
+const pagesOfTypes = pagesOf(sources.some, '-of-types')
 
 /** Time never runs backwards in a conversation, so the first message at or after a time is found by halving. */
 const seqBefore = statement(
@@ -160,25 +180,28 @@ const bounded = (seq: number): number => Math.max(0, Math.min(Math.trunc(seq), s
 
 /**
  * A page of a conversation's history as JSON text, ascending by seq: the newest before a seq, the first after a seq or
- * from a time on, or the newest of all. Undefined when the user has no such conversation, or it has no message yet.
+ * from a time on, or the newest of all. Whether there is more is said of the types that were asked for. Undefined when the user has no such conversation, or it has no message yet.
  */
 export const historyPage = async (
   database: Queryable,
   userId: UserId,
   conversationId: ConversationId,
-  options: HistoryPlace & { readonly limit: number },
+  options: HistoryPlace & HistoryPart,
 ): Promise<string | undefined> => {
   const limit = Math.min(options.limit, historyPageMax)
-  const page = async (forwards: boolean, seq: number) => {
+  const types = options.types === undefined ? undefined : [...new Set(options.types)]
+  const page = async (way: 'before' | 'after', seq: number) => {
     const parameters = [userId, conversationId, bounded(seq), limit]
-    const [row] = await database.query<{ page: string }>(forwards ? pageAfter : pageBefore, parameters)
+    const [row] = await (types === undefined
+      ? database.query<{ page: string }>(pages[way], parameters)
+      : database.query<{ page: string }>(pagesOfTypes[way], [...parameters, types]))
     return row?.page
   }
-  if ('before' in options) return page(false, options.before)
-  if ('after' in options) return page(true, options.after)
-  if ('newest' in options) return page(false, seqMax)
+  if ('before' in options) return page('before', options.before)
+  if ('after' in options) return page('after', options.after)
+  if ('newest' in options) return page('before', seqMax)
   const [found] = await database.query<{ seq: number }>(seqBefore, [conversationId, options.at])
-  return page(true, found?.seq ?? 0)
+  return page('after', found?.seq ?? 0)
 }
 
 export interface VisibleMessage {

@@ -44,6 +44,8 @@ const conversations = [
      content_hash integer not null, wire text not null, ${position}, primary key (conversation_id, seq))`,
   // Clients' ids grow with time: this order keeps the inserts at one end.
   'create index message_by_sent on message (client_message_id, from_id)',
+  // Pages of some types only: a few photographs among a million texts, and a few texts among a million notifications.
+  'create index message_by_type on message (conversation_id, type, seq)',
   'create index message_by_recalled on message (conversation_id, seq) where recalled',
   'create index message_by_recalled_position on message (conversation_id, position) where recalled',
   `create table inbox (

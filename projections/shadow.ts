@@ -11,6 +11,7 @@ const swapWaitMsMax = 5_000
 /** Indexes that folding does not need: made at the end, when all rows are there, which is much cheaper. */
 const indexesLast: ReadonlySet<string> = new Set([
   'message_by_sent',
+  'message_by_type',
   'message_by_recalled',
   'message_by_recalled_position',
   'session_by_removed',

@@ -2,6 +2,7 @@
 // a time on, counters, and what changed since a cursor.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { messageTypes } from '../../domain/conversation/message-types.ts'
 import { limits } from '../../domain/limits.ts'
 import type { Row } from '../support/replica.ts'
 import { between, type Player, type Scene, setScene } from '../support/scene.ts'
@@ -134,6 +135,64 @@ describe('the history', () => {
     ])
     expect(await told('at=2020-01-01T00:00:00Z&limit=1')).toEqual([[1], false, true])
     expect(await told('at=2120-01-01T00:00:00Z&limit=1')).toEqual([[], true, false])
+  })
+
+  test('comes by type, both ways, over HTTP and as a frame, with what lies beyond of these types', async () => {
+    const [ada, bob] = (await scene.enter('ada', 'bob')) as [Player, Player]
+    const { conversationId, groupId } = await scene.group(ada, bob)
+    const rename = async (name: string) => {
+      await service.api('PATCH', `/v1/groups/${groupId}`, { token: ada.token, body: { name } })
+      await scene.quiet(ada, bob)
+    }
+    for (const name of ['One', 'Two', 'Three']) {
+      await ada.sayMuch(conversationId, 2)
+      await rename(name)
+    }
+    await ada.do('recallMessage', { conversationId, seq: bob.messages(conversationId).at(-2)?.seq })
+    await scene.quiet(ada, bob)
+    const path = `${pathOf(conversationId)}/messages`
+    const { items } = await bob.get(path)
+    const [texts, notices] = ['text', 'notification'].map(type => items.filter((item: Row) => item.type === type))
+    expect([texts.length, notices.length]).toEqual([6, items.length - 6])
+    expect(texts[5]).toMatchObject({ body: {}, recalled: { by: ada.userId } })
+    const both = async (query: string, args: object) => {
+      const page = await bob.get(`${path}?${query}`)
+      expect(await bob.do('listMessages', { conversationId, ...args })).toEqual(page)
+      return page
+    }
+    expect(await both('types=text', { types: ['text'] })).toEqual({
+      items: texts,
+      hasMoreBefore: false,
+      hasMoreAfter: false,
+    })
+    expect(await both('types=text&limit=2', { types: ['text'], limit: 2 })).toEqual({
+      items: texts.slice(4),
+      hasMoreBefore: true,
+      hasMoreAfter: false,
+    })
+    expect(await both('types=text&limit=2&after=0', { types: ['text'], limit: 2, after: 0 })).toEqual({
+      items: texts.slice(0, 2),
+      hasMoreBefore: false,
+      hasMoreAfter: true,
+    })
+    const before = notices.at(-1).seq
+    expect(
+      await both(`types=notification&limit=1&before=${before}`, { types: ['notification'], limit: 1, before }),
+    ).toEqual({
+      items: notices.slice(-2, -1),
+      hasMoreBefore: true,
+      hasMoreAfter: true,
+    })
+    const at = notices[0].at
+    expect(await both(`types=text,image&at=${at}`, { types: ['text', 'image'], at })).toMatchObject({
+      items: texts.filter((item: Row) => String(item.at) >= at),
+      hasMoreAfter: false,
+    })
+    expect(await bob.get(`${path}?types=text&types=notification`)).toEqual(await bob.get(path))
+    const wrong = await service.api('GET', `${path}?types=text,photo`, { token: bob.token })
+    expect(wrong).toMatchObject({ status: 400, body: { code: 'request.invalid' } })
+    expect(wrong.body.errors).toEqual([{ path: 'types.1', message: `must be one of ${messageTypes.join(', ')}` }])
+    expect((await service.api('GET', `${path}?types=`, { token: bob.token })).status).toBe(400)
   })
 
   test('has recalled ones as what is left of them, at their place', async () => {

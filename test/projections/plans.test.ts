@@ -168,6 +168,8 @@ describe.each(databaseKinds)('plans on %s', kind => {
     await Promise.all([
       historyPage(database, id, room, { ...page, after: 3 }),
       historyPage(database, id, room, { ...page, at: ledger.at }),
+      historyPage(database, id, room, { ...page, newest: true, types: ['image', 'text'] }),
+      historyPage(database, id, room, { ...page, after: 3, types: ['notification'] }),
     ])
     await Promise.all([syncOf(database, id, null), syncOf(database, id, since)])
   })
