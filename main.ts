@@ -57,6 +57,8 @@ const run = async (): Promise<void> => {
     throw error
   })
   if (started === undefined) return
+  await started.whenReady()
+  if (stopping.signal.aborted) return
   const { httpUrl, realtimeUrl } = started
   const realtime = realtimeUrl === undefined ? '' : `, sockets at ${realtimeUrl}`
   logger.info(`ready: HTTP at ${httpUrl}${realtime}`)

@@ -3,6 +3,7 @@
 
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from './config.ts'
 import type { Position } from './domain/ids.ts'
@@ -39,7 +40,17 @@ export const sayHow = (config: Config, logger: Logger, version: string) => {
   const readModels = config.DATABASE_URL === undefined ? `embedded in ${config.DATA_DIR}` : 'Postgres'
   logger.info(`ledgerline ${version}: event log ${log}, read models ${readModels}, roles ${config.ROLES.join(', ')}`)
   logger.info('npm start -- --help tells all settings')
+  sayCodes(config, logger)
   if (config.RATE_LIMITS === 'off') logger.warn('rate limits are off: this is for load tests only')
+}
+
+/** What becomes of codes that no service sends. */
+const sayCodes = (config: Config, logger: Logger) => {
+  const unset = (['SMTP_URL', 'SMS_URL'] as const).filter(name => config[name] === undefined)
+  if (unset.length === 0 || !config.ROLES.includes('api')) return
+  const names = unset.join(' and ')
+  if (config.NODE_ENV !== 'production') logger.info(`without ${names}: codes that would be sent are printed here`)
+  else logger.warn(`without ${names}: whoever asks for such a code is refused`)
 }
 
 /**
@@ -123,6 +134,19 @@ const kindOf = (error: unknown): string => {
 
 /** What an operator does about an event that nothing gets past. */
 const remedy = 'the log of this server has the whole error; nothing is lost, start a version that bears the event'
+
+const readyAskMs = 100
+
+/** Resolves once nothing is waited for any more, or the signal aborts; says at first for what it waits. */
+export const whenNothingIsMissing = async (
+  missing: () => readonly string[],
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> => {
+  const waitingFor = missing()
+  if (waitingFor.length > 0) logger.info({ waitingFor }, 'listening, and not ready yet')
+  while (!signal.aborted && missing().length > 0) await delay(readyAskMs, undefined, { ref: false })
+}
 
 export interface ReadyParts {
   readonly node: Pick<Node, 'behind'>

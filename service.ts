@@ -10,14 +10,14 @@ import { createAdminKeys } from './api/admin-keys.ts'
 import { codeSendersOf, createCodeDelivery } from './api/codes/delivery.ts'
 import { createDispatch, replyTextOf } from './api/dispatch.ts'
 import { createExecution, type Execution } from './api/execution.ts'
-import { type Keys, loadKeys } from './api/keys.ts'
+import { checkGivenKeys, type Keys, loadKeys } from './api/keys.ts'
 import { operations } from './api/operations.ts'
 import { createPasswords } from './api/passwords.ts'
 import { createRateLimits } from './api/rate-limits.ts'
 import { buildApi } from './api/server.ts'
 import { portError, startStarting } from './api/starting.ts'
 import { createTokens, type Tokens } from './api/tokens.ts'
-import { type Config, type Role, roles } from './config.ts'
+import { type Config, isWhole, type Role } from './config.ts'
 import type { Position, UserId } from './domain/ids.ts'
 import { systemClock } from './eventstore/clock.ts'
 import { openControl } from './eventstore/control.ts'
@@ -58,6 +58,7 @@ import {
   unreadyParts,
   watchDatabase,
   watchFirstFold,
+  whenNothingIsMissing,
 } from './service-start.ts'
 
 export interface ServiceOptions {
@@ -71,6 +72,8 @@ export interface Service {
   readonly httpUrl: string
   /** Undefined without the role realtime. */
   readonly realtimeUrl: string | undefined
+  /** Resolves once it may get traffic, as /readyz says, or is closed. */
+  whenReady(): Promise<void>
   /** Stops taking requests, finishes what was accepted, closes sockets with 4503, flushes, releases everything. */
   close(): Promise<void>
 }
@@ -104,7 +107,7 @@ interface Parts extends Stores {
   readonly presence: Presence
 }
 
-/** Starts what the configuration asks for; resolves when it is ready. Everything opened is closed again when it fails. */
+/** Starts what the configuration asks for; resolves when it listens. Everything opened is closed again when it fails. */
 export const startService = async (options: ServiceOptions): Promise<Service> => {
   const closers: Closers = []
   const closeAll = async () => {
@@ -125,7 +128,9 @@ const originsOf = ({ CORS_ORIGINS: origins }: Config) => (origins?.includes('*')
 /** Opens the log, the keys and the read models, waiting for what cannot be reached yet. */
 const openStores = async (options: ServiceOptions, closers: Closers, wait: (what: string) => void): Promise<Stores> => {
   const { config, logger } = options
-  const alone = config.ROLES.length === roles.length
+  const alone = isWhole(config)
+  const given = { tokenSigningKey: config.TOKEN_SIGNING_KEY, identityHmacKey: config.IDENTITY_HMAC_KEY }
+  checkGivenKeys(given)
   if (alone) prepareDataFolder(config.DATA_DIR)
   wait('the event log')
   const store = await openEventStore({
@@ -137,8 +142,7 @@ const openStores = async (options: ServiceOptions, closers: Closers, wait: (what
   closers.push(() => store.close())
   const keys = loadKeys({
     folder: alone ? join(config.DATA_DIR, 'keys') : undefined,
-    tokenSigningKey: config.TOKEN_SIGNING_KEY,
-    identityHmacKey: config.IDENTITY_HMAC_KEY,
+    ...given,
     // New keys beside a full log would make every account in it unreachable.
     mayMake: (await store.head()) === positionBeforeAll,
   })
@@ -349,13 +353,14 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   }
 
   const firstFold = watchFirstFold(stores.runner, node.position)
-  let draining = false
+  const draining = new AbortController()
+  const missing = () => unreadyParts({ ...stores, node, followers, firstFold })
   const api = buildApi({
     operations: has(config, 'api') ? operations : [],
     execution,
     tokens,
     adminKeys: createAdminKeys(node),
-    readiness: () => (draining ? ['the shutdown'] : unreadyParts({ ...stores, node, followers, firstFold })),
+    readiness: () => (draining.signal.aborted ? ['the shutdown'] : missing()),
     registry: createRegistry(readings({ node, runner: stores.runner, realtime, signalLine, syncTurns, followers })),
     logger,
     version,
@@ -372,8 +377,9 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   return {
     httpUrl: `http://${hostText(config.HOST)}:${starting.port}`,
     realtimeUrl: realtime && socketUrl(config.HOST, realtime.port),
+    whenReady: () => whenNothingIsMissing(missing, logger, draining.signal),
     close: () => {
-      draining = true
+      draining.abort()
       return closeAll()
     },
   }

@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
-import { type Config, readConfig, roles } from '../config.ts'
+import { type Config, isWhole, readConfig } from '../config.ts'
 import { systemClock } from '../eventstore/clock.ts'
 import { askOwner, type Tell } from '../eventstore/control.ts'
 import { openExistingEventStore } from '../eventstore/open.ts'
@@ -38,7 +38,7 @@ const askedBy = (words: readonly string[]): object | undefined => {
 const makeKeys = async (config: Config, store: EventStore): Promise<void> => {
   if ((await store.head()) !== positionBeforeAll) return
   loadKeys({
-    folder: config.ROLES.length === roles.length ? join(config.DATA_DIR, 'keys') : undefined,
+    folder: isWhole(config) ? join(config.DATA_DIR, 'keys') : undefined,
     tokenSigningKey: config.TOKEN_SIGNING_KEY,
     identityHmacKey: config.IDENTITY_HMAC_KEY,
     mayMake: true,

@@ -51,22 +51,31 @@ const signingFile = 'token-signing.pem'
 const secretFile = 'identity-hmac.key'
 
 /** Reads a file, or makes it so that a crash leaves all of it or nothing, and another process at the same time does not win twice. */
-const readOrMake = (folder: string, file: string, mayMake: boolean, make: () => string): string => {
+const readOrMake = (folder: string, file: string, mayMake: boolean, content: () => string): string => {
   const path = join(folder, file)
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT') throw new KeyError(`${path} cannot be read: ${message}. This user must be able to read it.`)
   }
   if (!mayMake) {
     throw new KeyError(
       `${path} is missing, but the event log was written with it. Restore it from a backup; a new one would make every account unreachable.`,
     )
   }
+  try {
+    return make(folder, path, content())
+  } catch (error) {
+    throw new KeyError(`${path} cannot be made: ${(error as Error).message}. This user must be able to write there.`)
+  }
+}
+
+const make = (folder: string, path: string, content: string): string => {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const temporary = `${path}.${process.pid}`
   const descriptor = openSync(temporary, 'w', 0o600)
-  writeSync(descriptor, make())
+  writeSync(descriptor, content)
   fsyncSync(descriptor)
   closeSync(descriptor)
   try {
@@ -118,9 +127,9 @@ const secretOf = (given: string, from: string): Buffer => {
 /** Reads the keys from the environment's values, else from files, which are made when that is allowed. @throws KeyError */
 export const loadKeys = (options: KeyOptions): Keys => {
   const { folder, mayMake } = options
-  const fromFolder = (file: string, variable: string, make: () => string): string => {
+  const fromFolder = (file: string, variable: string, content: () => string): string => {
     if (folder === undefined) throw new KeyError(`${variable} must be set when the roles run apart from each other.`)
-    return readOrMake(folder, file, mayMake, make)
+    return readOrMake(folder, file, mayMake, content)
   }
   const signing = signingKeyOf(
     options.tokenSigningKey ?? fromFolder(signingFile, 'TOKEN_SIGNING_KEY', newSigningKey),
@@ -131,6 +140,12 @@ export const loadKeys = (options: KeyOptions): Keys => {
     options.identityHmacKey === undefined ? secretFile : 'IDENTITY_HMAC_KEY',
   )
   return keysOf(signing, secret)
+}
+
+/** Whether keys from the environment can be used, which may be known before the stores are there. @throws KeyError */
+export const checkGivenKeys = ({ tokenSigningKey, identityHmacKey }: Omit<KeyOptions, 'mayMake'>): void => {
+  if (tokenSigningKey !== undefined) signingKeyOf(tokenSigningKey, 'TOKEN_SIGNING_KEY')
+  if (identityHmacKey !== undefined) secretOf(identityHmacKey, 'IDENTITY_HMAC_KEY')
 }
 
 /** Each use has a key of its own, so that no value of one can stand for a value of another. */

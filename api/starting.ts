@@ -16,16 +16,21 @@ export class PortError extends Error {
   readonly code = 'port'
 }
 
+/** Of a host that is none of this machine's. */
+const noAddressCodes: ReadonlySet<unknown> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EINVAL'])
+
 /** Why a server cannot listen, in words that say what to do. */
 export const portError = (error: unknown, host: string, port: number, variable: string): PortError => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  const cause =
-    code === 'EADDRINUSE'
-      ? 'is in use by another program'
-      : code === 'EACCES'
-        ? 'may not be opened by this user'
-        : `cannot be opened (${code ?? error})`
-  return new PortError(`Port ${port} on ${host} ${cause}. Stop that program, or set ${variable} to another port.`)
+  const where = `Port ${port} on ${host}`
+  const other = `set ${variable} to another port`
+  if (code === 'EADDRINUSE')
+    return new PortError(`${where} is in use by another program. Stop that program, or ${other}.`)
+  if (code === 'EACCES') return new PortError(`${where} may not be opened by this user: ${other}, above 1023.`)
+  if (noAddressCodes.has(code)) {
+    return new PortError(`${host} is no address of this machine (${code}). Set HOST to one, or to 0.0.0.0 for all.`)
+  }
+  return new PortError(`${where} cannot be opened (${code ?? error}): ${other}.`)
 }
 
 /** Answers until `close`: /healthz that the process lives, everything else 503 with what is waited for. @throws PortError */

@@ -154,13 +154,17 @@ const flush = (path: string): void => {
 
 const ownerName = 'owner.json'
 
+/** The file that names the owner of the log in a data folder. */
+export const ownerFileOf = (dataDir: string): string => join(dataDir, 'log', ownerName)
+
 /** Makes this process the owner; `wasLeft` when the one before ended without giving the folder up. */
 const takeOwnership = (path: string): { token: string; wasLeft: boolean } => {
   const file = join(path, ownerName)
   const token = randomUUID()
   const draft = `${file}.${token}`
   try {
-    mkdirSync(path, { recursive: true })
+    // Password hashes and messages lie here in the clear: for this user only.
+    mkdirSync(path, { recursive: true, mode: 0o700 })
     writeFileSync(draft, JSON.stringify({ ...ownerOf(process.pid), token } satisfies Owner))
   } catch (cause) {
     discard(draft)

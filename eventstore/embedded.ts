@@ -4,7 +4,7 @@
 import { statfsSync } from 'node:fs'
 import type { Position } from '../domain/ids.ts'
 import { Batch, Tails } from './embedded-batch.ts'
-import { type LogFolder, takeFolder } from './embedded-folder.ts'
+import { type LogFolder, ownerFileOf, takeFolder } from './embedded-folder.ts'
 import { inspectFile } from './embedded-inspect.ts'
 import { EmbeddedLog, Fenced } from './embedded-log.ts'
 import { RecordWriter } from './embedded-record.ts'
@@ -20,6 +20,7 @@ import type {
   RecordedEvent,
 } from './port.ts'
 import { CorruptLog, positionOf, Unavailable, UnknownOutcome } from './port.ts'
+import { whenLeft } from './process-owner.ts'
 import {
   requireEvents,
   requireExpected,
@@ -67,6 +68,7 @@ export interface EmbeddedOptions {
  * @throws Unavailable when the folder is in use, cannot be written or is of a newer format; CorruptLog when it is damaged
  */
 export const openEmbeddedStore = async (options: EmbeddedOptions): Promise<ImportableStore> => {
+  await whenLeft(ownerFileOf(options.dataDir))
   const folder = takeFolder(options.dataDir)
   try {
     const writer = new RecordWriter()

@@ -168,7 +168,7 @@ const whenReachable = async <Value>(
       return value
     } catch (error) {
       if (!(error instanceof Unavailable || error instanceof UnknownOutcome) || signal?.aborted) throw error
-      if (tries === 1) logger.error({ err: error }, 'EventStoreDB cannot be reached yet; waiting for it')
+      if (tries === 1) logger.error({ error: error.message }, 'EventStoreDB cannot be reached yet; waiting for it')
       await delay(timing.startRetryMs, undefined, signal && { signal }).catch(() => undefined)
     }
   }

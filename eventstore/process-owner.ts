@@ -2,6 +2,7 @@
 // A process number alone says little: it is given again, in a container at every start.
 
 import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 
 export interface ProcessOwner {
   readonly pid: number
@@ -44,3 +45,23 @@ export const isRunning = (owner: Partial<ProcessOwner>): boolean =>
   owner.bootId === bootId() &&
   startedTicks(owner.pid) !== undefined &&
   startedTicks(owner.pid) === owner.startedTicks
+
+/** How long a process that was killed may take to be gone: with much memory, a second or so. */
+const endingMsMax = 3_000
+const endingPollMs = 50
+
+/** What a file says of its owner; nothing when it is not there, or whoever wrote it ended in the middle of that. */
+export const ownerIn = (file: string): Partial<ProcessOwner> => {
+  try {
+    return (JSON.parse(readIfThere(file) ?? '{}') as Partial<ProcessOwner> | null) ?? {}
+  } catch {
+    return {}
+  }
+}
+
+/** Gives another process that owns a folder, by that file in it, a moment to be gone: whoever starts a server again is that quick. */
+export const whenLeft = async (file: string): Promise<void> => {
+  const owner = ownerIn(file)
+  const endMs = performance.now() + endingMsMax
+  while (owner.pid !== process.pid && isRunning(owner) && performance.now() < endMs) await delay(endingPollMs)
+}

@@ -5,7 +5,7 @@ import type { Position } from '../domain/ids.ts'
 import { positionBeforeAll } from '../eventstore/port.ts'
 import { type Queryable, statement, type Transaction } from './database.ts'
 import { type Changes, type CursorKey, type PlacedPage, pageOf, type TooOld } from './page.ts'
-import { type CheckpointTable, readModelsVersion, type TableName } from './schema.ts'
+import { type CheckpointTable, readModelsVersion, tableNames } from './schema.ts'
 
 const load = statement('checkpoint-load', 'select * from checkpoint where id = 1')
 const take = statement('checkpoint-take', 'select * from checkpoint where id = 1 for update')
@@ -33,33 +33,9 @@ export const advanceCheckpoint = async (transaction: Transaction, position: Posi
 export const readModelsPosition = async (database: Queryable): Promise<Position> =>
   (await loadCheckpoint(database))?.position ?? positionBeforeAll
 
-/** Every table of the read models: a new one that is not here does not compile. */
-const allTables = {
-  account: true,
-  session: true,
-  blocklist: true,
-  friend: true,
-  friend_request: true,
-  conversation: true,
-  message: true,
-  inbox: true,
-  member_span: true,
-  group: true,
-  member: true,
-  membership_count: true,
-  group_request: true,
-  announcement: true,
-  notification: true,
-  read_mark: true,
-} as const satisfies Record<TableName, true>
-
 /** Empties every read model and starts over at the beginning of this log. */
 export const startOver = async (transaction: Transaction, logId: string): Promise<void> => {
-  await transaction.execute(
-    `truncate ${Object.keys(allTables)
-      .map(table => `"${table}"`)
-      .join(', ')}`,
-  )
+  await transaction.execute(`truncate ${tableNames.map(table => `"${table}"`).join(', ')}`)
   await transaction.query(begin, [logId, readModelsVersion, positionBeforeAll])
 }
 

@@ -4,7 +4,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
 import type { Logger } from 'pino'
-import { migrate } from './migrations.ts'
+import { migrate, remake } from './migrations.ts'
 import { openPGlite } from './pglite.ts'
 import { isAway, openPostgres } from './postgres.ts'
 import type { Schema } from './schema.ts'
@@ -74,10 +74,17 @@ export interface DatabaseOptions {
 const pauseMsMin = 250
 const pauseMsMax = 5_000
 
-const migrateWhenThere = async (database: Database, { logger, signal }: DatabaseOptions): Promise<void> => {
+/** Brings the tables up to date; makes them anew where some are lost. */
+const prepare = async ({ kysely }: Database, logger: Logger): Promise<void> => {
+  await migrate(kysely)
+  const reason = await remake({ kysely })
+  if (reason !== undefined) logger.warn({ reason }, 'read models made anew: rebuilding them from the log')
+}
+
+const prepareWhenThere = async (database: Database, { logger, signal }: DatabaseOptions): Promise<void> => {
   for (let pauseMs = pauseMsMin; ; pauseMs = Math.min(pauseMs * 2, pauseMsMax)) {
     try {
-      return await migrate(database.kysely)
+      return await prepare(database, logger)
     } catch (error) {
       if (!isAway(error) || signal?.aborted) throw error
       logger.warn({ error: (error as Error).message }, 'waiting for the Postgres of DATABASE_URL: it cannot be reached')
@@ -90,11 +97,11 @@ const migrateWhenThere = async (database: Database, { logger, signal }: Database
 export const openDatabase = async (options: DatabaseOptions): Promise<Database> => {
   if (options.databaseUrl === undefined) {
     const { dataDir, logger } = options
-    return openPGlite({ dataDir, logger, prepare: database => migrate(database.kysely) })
+    return openPGlite({ dataDir, logger, prepare: database => prepare(database, logger) })
   }
   const database = openPostgres(options.databaseUrl, options.logger)
   try {
-    await migrateWhenThere(database, options)
+    await prepareWhenThere(database, options)
     return database
   } catch (error) {
     await database.close()

@@ -2,8 +2,8 @@
 // Ids and positions compare byte by byte (collate "C"), as they do in TypeScript.
 
 import { hash } from 'node:crypto'
-import { type Kysely, type Migration, Migrator, sql } from 'kysely'
-import type { Schema } from './schema.ts'
+import { type Kysely, type Migration, Migrator, sql, type Transaction } from 'kysely'
+import { type Schema, tableNames } from './schema.ts'
 
 const run = async (database: Kysely<unknown>, statements: readonly string[]): Promise<void> => {
   for (const text of statements) await sql.raw(text).execute(database)
@@ -161,3 +161,28 @@ export const migrate = async (database: Kysely<Schema>): Promise<void> => {
   }
   if (error !== undefined) throw error
 }
+
+const ownTables = ['checkpoint', ...tableNames]
+
+/** The tables that are not there, although their migration has been run. */
+const lostTables = async (database: Transaction<Schema>): Promise<readonly string[]> => {
+  const quoted = sql.join(ownTables.map(name => sql`(${name}::text)`))
+  const { rows } = await sql<{ name: string }>`
+    select name from (values ${quoted}) as t (name) where to_regclass(quote_ident(name)) is null`.execute(database)
+  return rows.map(({ name }) => name)
+}
+
+/**
+ * Makes all tables anew, empty, where some are lost, or are to be in any case: nothing lives in them alone.
+ * @returns why; undefined where all were there
+ */
+export const remake = ({ kysely }: { readonly kysely: Kysely<Schema> }, damage?: string): Promise<string | undefined> =>
+  kysely.transaction().execute(async transaction => {
+    await sql`select pg_advisory_xact_lock(hashtextextended('read-models-remake', 0))`.execute(transaction)
+    const lost = await lostTables(transaction)
+    const reason = lost.length > 0 ? `tables are missing: ${lost.join(', ')}` : damage
+    if (reason === undefined) return undefined
+    for (const name of ownTables) await sql.raw(`drop table if exists "${name}"`).execute(transaction)
+    for (const { up } of Object.values(migrations)) await up(transaction)
+    return reason
+  })

@@ -48,8 +48,10 @@ export interface PGliteConnection {
   readonly copy: (table: string, columns: readonly string[], rows: Iterable<string>) => Promise<void>
   /** Requests sent and not answered. */
   readonly waiting: () => number
-  /** Resolves when it is gone without having been closed. */
-  readonly lost: Promise<void>
+  /** Resolves when it is gone without having been closed; with what is wrong with its files, where it was given up for that. */
+  readonly lost: Promise<string | undefined>
+  /** Ends it because its files are damaged. */
+  readonly giveUp: (damage: string) => void
   /** What everything fails with once it is gone. */
   readonly away: () => Error | undefined
   readonly close: () => Promise<void>
@@ -178,8 +180,8 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
   let takers: { take: ReplyTaker; fail: (error: Error) => void }[] = []
   let away: Error | undefined
   let closed: (() => void) | undefined
-  let tellLost = () => {}
-  const lost = new Promise<void>(resolve => {
+  let tellLost = (_damage?: string) => {}
+  const lost = new Promise<string | undefined>(resolve => {
     tellLost = resolve
   })
   const send = (request: Uint8Array, take: ReplyTaker, fail: (error: Error) => void) => {
@@ -188,12 +190,12 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
     worker.postMessage(request, [request.buffer as ArrayBuffer])
   }
   const socket = new WorkerSocket((request, take) => send(request, take, error => socket.destroy(error)))
-  const lose = (error: Error) => {
+  const lose = (error: Error, damage?: string) => {
     if (away !== undefined) return
     away = new DatabaseAway(`the embedded database is gone: ${error.message}`)
     if (closed === undefined) {
       logger.error({ error: error.message }, 'the embedded database is gone: starting it again')
-      tellLost()
+      tellLost(damage)
     }
     const waiting = takers
     takers = []
@@ -232,5 +234,6 @@ export const connectPGlite = async (folder: string, logger: Logger): Promise<PGl
     }
     await worker.terminate()
   }
-  return { client, copy, waiting: () => takers.length, lost, away: () => away, close }
+  const giveUp = (damage: string) => lose(new Error(damage), damage)
+  return { client, copy, waiting: () => takers.length, lost, giveUp, away: () => away, close }
 }

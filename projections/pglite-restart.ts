@@ -8,8 +8,10 @@ import { type Database, DatabaseAway } from './database.ts'
 /** A database and its worker thread. */
 export interface OpenedPGlite {
   readonly database: Database
-  /** Resolves when the thread has ended by itself. */
-  readonly lost: Promise<void>
+  /** Resolves when the thread has ended by itself, or was ended for what is wrong with its files: with that. */
+  readonly lost: Promise<string | undefined>
+  /** Resolves when nothing of it touches the files any more. */
+  readonly end: () => Promise<void>
 }
 
 /** Pauses before it is started again: the shortest after it has run for a while. */
@@ -20,8 +22,8 @@ const soundMs = 60_000
 
 interface Restarting {
   readonly first: OpenedPGlite
-  /** @param isSuspect the files may be what ends it */
-  readonly reopen: (isSuspect: boolean) => Promise<OpenedPGlite>
+  /** @param doubt why the files are not to be used again */
+  readonly reopen: (doubt: string | undefined) => Promise<OpenedPGlite>
   /** Called once it is closed for good. */
   readonly release: () => void
   readonly logger: Logger
@@ -40,20 +42,21 @@ export const restarting = ({ first, reopen, release, logger }: Restarting): Data
   const use = (opened: OpenedPGlite) => {
     current = opened
     openedMs = performance.now()
-    void opened.lost.then(() => {
+    void opened.lost.then(damage => {
       if (signal.aborted) return
       current = undefined
       relapses = performance.now() - openedMs < soundMs ? relapses + 1 : 0
-      reopening = startAgain()
+      const doubt = damage ?? (relapses > 1 ? 'their thread ended soon after it was started again' : undefined)
+      reopening = opened.end().then(() => startAgain(doubt))
     })
   }
 
-  const startAgain = async (): Promise<void> => {
+  const startAgain = async (doubt: string | undefined): Promise<void> => {
     for (let tries = relapses; !signal.aborted; tries++) {
       await setTimeout(Math.min(pauseMsMin * 2 ** tries, pauseMsMax), undefined, { signal }).catch(() => {})
       if (signal.aborted) return
       try {
-        use(await reopen(relapses > 1))
+        use(await reopen(doubt))
         logger.info('the embedded database has been started again')
         return
       } catch (error) {

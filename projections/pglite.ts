@@ -7,11 +7,11 @@ import { hostname, uptime } from 'node:os'
 import { join } from 'node:path'
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely'
 import type { Logger } from 'pino'
-import { isRunning, ownerOf, type ProcessOwner } from '../eventstore/process-owner.ts'
+import { isRunning, ownerIn, ownerOf, whenLeft } from '../eventstore/process-owner.ts'
 import { type Database, DatabaseBusy, type Transaction } from './database.ts'
 import { connectPGlite, makePGlite, type PGliteConnection } from './pglite-connection.ts'
 import { type OpenedPGlite, restarting } from './pglite-restart.ts'
-import { runStatement, waitingQueriesMax } from './postgres.ts'
+import { isDamage, runStatement, waitingQueriesMax } from './postgres.ts'
 import type { Schema } from './schema.ts'
 
 /** Transactions that may wait for their turn: the runner's, a rebuild's, a migration's. */
@@ -44,29 +44,20 @@ const bootId = (): string => {
 
 const foldersHeld = new Set<string>()
 
+const lockOf = (folder: string): string => join(folder, 'lock')
+
 /** PGlite has no lock of its own, and two processes in one folder destroy it. */
 const takeLock = (folder: string): void => {
-  const path = join(folder, 'lock')
+  const path = lockOf(folder)
   if (foldersHeld.has(folder)) throw new Error(`the read models in ${folder} are open in this process already`)
-  if (existsSync(path)) {
-    const owner = ownerIn(readFileSync(path, 'utf8'))
-    if (owner.pid !== process.pid && isRunning(owner)) {
-      throw new FolderRefused(
-        `${folder} is in use by process ${owner.pid}. Stop that process first, or give this one another DATA_DIR.`,
-      )
-    }
+  const owner = ownerIn(path)
+  if (owner.pid !== process.pid && isRunning(owner)) {
+    throw new FolderRefused(
+      `${folder} is in use by process ${owner.pid}. Stop that process first, or give this one another DATA_DIR.`,
+    )
   }
   writeFileSync(path, JSON.stringify(ownerOf(process.pid)))
   foldersHeld.add(folder)
-}
-
-const ownerIn = (text: string): Partial<ProcessOwner> => {
-  try {
-    return JSON.parse(text) as Partial<ProcessOwner>
-  } catch {
-    // Whoever wrote it ended in the middle of that.
-    return {}
-  }
 }
 
 /** The folder of the read models cannot be had; the message says what to do. */
@@ -77,7 +68,8 @@ class FolderRefused extends Error {
 /** @throws FolderRefused when it is in use or cannot be written */
 const requireFolder = (folder: string): void => {
   try {
-    mkdirSync(folder, { recursive: true })
+    // PGlite's own files may be written by anybody who gets to them.
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
     takeLock(folder)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
@@ -86,11 +78,12 @@ const requireFolder = (folder: string): void => {
   }
 }
 
-const takeReadModelFolder = (dataDir: string, logger: Logger): ReadModelFolder => {
+const takeReadModelFolder = async (dataDir: string, logger: Logger): Promise<ReadModelFolder> => {
   const folder = join(dataDir, 'readmodels')
   const files = join(folder, 'pglite')
   const mark = join(folder, 'boot-id')
   const boot = bootId()
+  await whenLeft(lockOf(folder))
   requireFolder(folder)
   const discard = (reason: string) => {
     if (existsSync(files))
@@ -106,7 +99,7 @@ const takeReadModelFolder = (dataDir: string, logger: Logger): ReadModelFolder =
     isMade: () => existsSync(mark),
     markMade: () => writeFileSync(mark, boot),
     release: () => {
-      rmSync(join(folder, 'lock'), { force: true })
+      rmSync(lockOf(folder), { force: true })
       foldersHeld.delete(folder)
     },
   }
@@ -156,11 +149,12 @@ const createTurns = (sent: () => number): Turns => {
   }
 }
 
-/** Whatever the driver makes of a connection that is gone: it is away. */
+/** Whatever the driver makes of a connection that is gone: it is away. Files that turn out to be damaged are given up at once. */
 const asked = async <Answer>(connection: PGliteConnection, answer: Promise<Answer>): Promise<Answer> => {
   try {
     return await answer
   } catch (error) {
+    if (isDamage(error)) connection.giveUp(`they are damaged: ${error.message}`)
     throw connection.away() ?? error
   }
 }
@@ -189,7 +183,7 @@ const databaseOver = (connection: PGliteConnection): Database => {
     execute: async sql => {
       await asked(connection, client.query(sql))
     },
-    copy: (table, columns, rows) => connection.copy(table, columns, rows),
+    copy: (table, columns, rows) => asked(connection, connection.copy(table, columns, rows)),
   }
   const transaction = async <Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result> => {
     const leave = await turns.transaction()
@@ -213,7 +207,7 @@ const databaseOver = (connection: PGliteConnection): Database => {
     kysely: kyselyOver(connection, turns),
     query,
     transaction,
-    session: async () => ({ query, transaction, lost: connection.lost, release: async () => {} }),
+    session: async () => ({ query, transaction, lost: connection.lost.then(() => undefined), release: async () => {} }),
     close: () => {
       closing ??= turns.transaction().then(() => connection.close())
       return closing
@@ -230,7 +224,7 @@ const openFolder = async (folder: ReadModelFolder, { logger, prepare }: PGliteOp
   const database = databaseOver(connection)
   try {
     await prepare(database)
-    return { database, lost: connection.lost }
+    return { database, lost: connection.lost, end: connection.close }
   } catch (error) {
     await connection.close()
     throw error
@@ -251,10 +245,10 @@ const openOrMake = async (folder: ReadModelFolder, options: PGliteOptions): Prom
 
 /** Opens the embedded read models, or makes them anew when they cannot be trusted; starts them again when they crash. */
 export const openPGlite = async (options: PGliteOptions): Promise<Database> => {
-  const folder = takeReadModelFolder(options.dataDir, options.logger)
+  const folder = await takeReadModelFolder(options.dataDir, options.logger)
   try {
-    const reopen = (isSuspect: boolean): Promise<OpenedPGlite> => {
-      if (isSuspect) folder.discard('their thread ended soon after it was started again')
+    const reopen = (doubt: string | undefined): Promise<OpenedPGlite> => {
+      if (doubt !== undefined) folder.discard(doubt)
       return openOrMake(folder, options)
     }
     return restarting({

@@ -102,6 +102,17 @@ export const isAway = (error: unknown): boolean => {
   )
 }
 
+/** Damaged rows, a damaged index, a file of a table that is not there. */
+const damageCodes: ReadonlySet<unknown> = new Set(['XX001', 'XX002', '58P01'])
+
+/** Whether what the read models lie in is damaged: no waiting mends that, they are to be made anew. */
+export const isDamage = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && damageCodes.has(error.code)
+
+/** Whether a statement was about a table that is not there. */
+export const isNoTable = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '42P01'
+
 const startOptions = sessionSettings.map(([name, value]) => `-c ${name}=${value}`).join(' ')
 
 export const runStatement = async <Row extends object>(

@@ -16,8 +16,9 @@ import {
 } from './checkpoint.ts'
 import { type Database, type Session, statement } from './database.ts'
 import { batchEventsMax, type Feed, startFeed } from './feed.ts'
+import { remake } from './migrations.ts'
 import { createPositionWatch } from './position-watch.ts'
-import { isAway } from './postgres.ts'
+import { isAway, isDamage, isNoTable } from './postgres.ts'
 import type { ProjectionName } from './projection.ts'
 import { applyEvents, CannotFold } from './projections.ts'
 import { schedulePurge } from './purge.ts'
@@ -35,6 +36,8 @@ const pauseMsMax = 5_000
 const suspectEventsMax = batchEventsMax
 /** An event that is tried again and again is told of once in so long. */
 export const tellAgainMs = 60_000
+/** A database that is damaged again so soon after its tables were made anew needs somebody to look at it. */
+const mendAgainMs = 600_000
 /** How long an orderly stop waits for what is in the log already. */
 const flushMsMax = 5_000
 
@@ -123,6 +126,7 @@ class FoldingRunner implements Runner {
   #inHand: readonly RecordedEvent[] = []
   #suspectEvents = 0
   #toldOfStuckMs = 0
+  #mendedMs = Number.NEGATIVE_INFINITY
   /** Ends the pause of one who stands by while nobody waits. */
   #lookNow = () => {}
 
@@ -175,7 +179,7 @@ class FoldingRunner implements Runner {
         purge = schedulePurge(database, logger)
         await this.#lead(session)
       } catch (error) {
-        if (!signal.aborted) this.#explain(error)
+        if (!signal.aborted && !(await this.#mend(error))) this.#explain(error)
       } finally {
         this.isWorking = false
         purge?.stop()
@@ -272,6 +276,21 @@ class FoldingRunner implements Runner {
     this.counters.batches++
     this.counters.applySeconds += (performance.now() - startedMs) / 1_000
     return last.position
+  }
+
+  /** Makes tables anew that are lost or damaged. Tables of PGlite are its files, and those go with it (pglite.ts). */
+  async #mend(error: unknown): Promise<boolean> {
+    const { database, logger } = this.#options
+    const cause = error instanceof CannotFold ? error.cause : error
+    if (database.kind === 'pglite' || !(isDamage(cause) || isNoTable(cause))) return false
+    const isAgain = performance.now() - this.#mendedMs < mendAgainMs
+    const damage = isDamage(cause) && !isAgain ? `they are damaged: ${cause.message}` : undefined
+    const reason = await remake(database, damage).catch(() => undefined)
+    if (reason === undefined) return false
+    this.#mendedMs = performance.now()
+    this.counters.failures++
+    logger.warn({ reason }, 'read models made anew: rebuilding them from the log')
+    return true
   }
 
   #explain(error: unknown): void {

@@ -320,3 +320,24 @@ export interface Schema {
 }
 
 export type TableName = Exclude<keyof Schema, 'checkpoint'>
+
+/** Every table of the read models: a new one that is not here does not compile. */
+const allTables = {
+  account: true,
+  session: true,
+  blocklist: true,
+  friend: true,
+  friend_request: true,
+  conversation: true,
+  message: true,
+  inbox: true,
+  member_span: true,
+  group: true,
+  member: true,
+  membership_count: true,
+  group_request: true,
+  announcement: true,
+  notification: true,
+  read_mark: true,
+} as const satisfies Record<TableName, true>
+export const tableNames: readonly string[] = Object.keys(allTables)

@@ -1,9 +1,10 @@
 // What /readyz waits for, in words that say which part stands where, why, and what to do, and that quote nobody's text.
 
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import type { Position } from '../domain/ids.ts'
 import { CannotFold } from '../projections/projections.ts'
-import { type ReadyParts, unreadyParts, watchFirstFold } from '../service-start.ts'
+import { type ReadyParts, unreadyParts, watchFirstFold, whenNothingIsMissing } from '../service-start.ts'
 
 const well: ReadyParts = {
   node: { behind: false },
@@ -58,4 +59,18 @@ test('read models that have never been where the log was at the start are waited
 
 test('what is away is told beside it', () => {
   expect(unreadyParts({ ...well, node: { behind: true }, watch: { isAway: true } })).toHaveLength(2)
+})
+
+test('a server is called ready once it waits for nothing, and says before what it waits for', async () => {
+  const lines: string[] = []
+  const logger = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) })
+  const waits = [['the read models'], ['the read models'], ['the event log'], []]
+  await whenNothingIsMissing(() => waits.shift() ?? [], logger, new AbortController().signal)
+  expect(waits).toEqual([])
+  expect(lines).toMatchObject([{ msg: 'listening, and not ready yet', waitingFor: ['the read models'] }])
+})
+
+test('nobody waits for a server that is closed meanwhile', async () => {
+  const logger = pino({ enabled: false })
+  await whenNothingIsMissing(() => ['the event log'], logger, AbortSignal.abort())
 })

@@ -193,6 +193,14 @@ describe('keys', () => {
     )
   })
 
+  it('that cannot be read are named with what to do', () => {
+    const path = folder()
+    writeFileSync(path, 'no folder')
+    expect(() => loadKeys({ folder: path, mayMake: true })).toThrow(
+      /^\/.*token-signing\.pem cannot be read: .*This user/,
+    )
+  })
+
   it('are never made anew beside a log that has events', () => {
     expect(() => loadKeys({ folder: folder(), mayMake: false })).toThrow(/missing.*backup/s)
   })

@@ -37,6 +37,21 @@ const writtenFolder = async (): Promise<string> => {
   return dataDir
 }
 
+test('an owner that has been killed and is not gone yet is waited for', async () => {
+  const dataDir = await newFolder()
+  const writer = await startWriter(dataDir)
+  await writer.reached(1)
+  const opening = openStore(dataDir)
+  await writer.kill()
+  expect((await walkLog(await opening, 'start')).length).toBeGreaterThanOrEqual(writer.acknowledged.length)
+})
+
+test('nobody else on the machine may look into the folder', async () => {
+  const dataDir = await newFolder()
+  await openStore(dataDir)
+  expect((await stat(join(dataDir, 'log'))).mode & 0o777).toBe(0o700)
+})
+
 test('a second opening is refused with process, folder and what to do; after close the folder is free', async () => {
   const dataDir = await newFolder()
   const store = await openStore(dataDir)

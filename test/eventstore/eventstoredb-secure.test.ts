@@ -63,7 +63,7 @@ test.each([
     const logger = {
       info: () => undefined,
       error: (fields: object, message: string) => {
-        told.push({ message, reason: (fields as { err: Error }).err.message })
+        told.push({ message, reason: (fields as { error: string }).error })
         isTold()
       },
     }

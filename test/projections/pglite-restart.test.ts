@@ -1,7 +1,7 @@
 // The embedded database's thread may end by itself: what was asked fails as "away", and it is started again with what it held,
 // or with what the log gives when its files are what ends it. Never a loop without pauses, never after it was closed.
 
-import { rmSync, truncateSync } from 'node:fs'
+import { rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -19,15 +19,27 @@ type Database = Awaited<ReturnType<typeof openDatabase>>
 
 const slowMsMax = 120_000
 
+/** Closes a database and writes nonsense over the pages of one of its tables. */
+const closeAndDamage = async (database: Database, dataDir: string, table: string): Promise<void> => {
+  const path = statement('test-path', 'select pg_relation_filepath($1::text::regclass) as path')
+  const [file] = await database.query<{ path: string }>(path, [table])
+  await database.close()
+  const whole = join(dataDir, 'readmodels', 'pglite', file?.path ?? '')
+  writeFileSync(whole, Buffer.alloc(statSync(whole).size, 0xa5))
+}
+
 describe('an embedded database whose thread ends', () => {
   let dataDir: string
   let database: Database
   let lines: { level: number; msg: string; reason?: string }[]
+  const open = async () => {
+    const logger = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) })
+    database = await openDatabase({ dataDir, logger })
+  }
   beforeEach(async () => {
     dataDir = await embeddedDataDir()
     lines = []
-    const logger = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) })
-    database = await openDatabase({ dataDir, logger })
+    await open()
   })
   afterEach(async () => {
     await database.close()
@@ -99,6 +111,34 @@ describe('an embedded database whose thread ends', () => {
     await runner.stop()
   })
 
+  test('is folded again from the log when a table turns out to be damaged, and says so', {
+    timeout: slowMsMax,
+  }, async () => {
+    const runner = await startRunner({ store: log, database, logger: silentLogger })
+    expect(await runner.passed(ledger.position, 30_000)).toBe(true)
+    const live = await allRows(database)
+    await runner.stop()
+    await closeAndDamage(database, dataDir, 'message')
+    await open()
+    await expect(database.query(statement('test-read', 'select wire from message'))).rejects.toBeInstanceOf(
+      DatabaseAway,
+    )
+    await isBack(1)
+    expect(told('discarded')).toMatchObject([{ reason: expect.stringMatching(/^they are damaged: invalid page/) }])
+    const next = await startRunner({ store: log, database, logger: silentLogger })
+    expect(await next.passed(ledger.position, slowMsMax)).toBe(true)
+    expect(await allRows(database)).toEqual(live)
+    await next.stop()
+  })
+
+  test('is made anew at its opening when a table is not there', { timeout: slowMsMax }, async () => {
+    await database.transaction(transaction => transaction.execute('drop table message'))
+    await database.close()
+    await open()
+    expect(told('made anew')).toMatchObject([{ reason: 'tables are missing: message' }])
+    expect(await unread()).toBe(0)
+  })
+
   test('is made anew when it ends again and again', { timeout: slowMsMax }, async () => {
     await crashThread()
     await isBack(1)
@@ -122,7 +162,7 @@ describe('an embedded database whose thread ends', () => {
 test('one that ends at once is tried with pauses that grow', async () => {
   const triedMs: number[] = []
   const database = restarting({
-    first: { database: {} as Database, lost: Promise.resolve() },
+    first: { database: {} as Database, lost: Promise.resolve(undefined), end: async () => {} },
     reopen: async () => {
       triedMs.push(performance.now())
       throw new Error('no')

@@ -2,7 +2,7 @@
 // anybody seeing another's unfinished work.
 
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -48,6 +48,11 @@ describe('files of the embedded database', () => {
     expect((await unreadOf(database, user('bob'))).total).toBe(1)
     await database.close()
     expect(discards()).toEqual([])
+  })
+
+  test('are for their owner only', async () => {
+    await (await open()).close()
+    expect(statSync(path()).mode & 0o777).toBe(0o700)
   })
 
   test('are thrown away when they do not open, and folded again', async () => {

@@ -285,6 +285,54 @@ describe.each(databaseKinds)('the runner on %s', kind => {
     expect(await allRows(database)).toEqual(await rowsOf(events))
   })
 
+  // The files of PGlite are its own matter: pglite-restart.test.ts.
+  test.skipIf(kind === 'pglite').each([
+    ['is not there', 'drop table message', 'tables are missing: message'],
+    [
+      'is not there, nor the place in the log',
+      'drop table message, checkpoint',
+      'tables are missing: checkpoint, message',
+    ],
+  ])('makes its tables anew when one %s, says so, and folds the whole log', async (_what, loss, reason) => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId, events.slice(0, 1_000))
+    const runner = await start(log)
+    await caughtUp(runner, log)
+    await database.transaction(transaction => transaction.execute(loss))
+    log.add(events.slice(1_000))
+    expect(await told('made anew')).toMatchObject({ level: 40, reason })
+    await caughtUp(runner, log)
+    await runner.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events))
+  })
+
+  // As above.
+  test.skipIf(kind === 'pglite')('makes its tables anew when one is damaged, and once only', async () => {
+    const { events } = bigLedger()
+    const log = givenLog(testLogId, events.slice(0, 1_000))
+    const runner = await start(log)
+    await caughtUp(runner, log)
+    // What Postgres says of a page that makes no sense, said by a trigger that goes with the table.
+    const damage = () =>
+      database.transaction(async transaction => {
+        await transaction.execute(`create or replace function damaged() returns trigger language plpgsql
+          as $$ begin raise exception 'invalid page in block 0' using errcode = 'XX001'; end $$`)
+        await transaction.execute('create trigger damaged before insert on message execute function damaged()')
+      })
+    await damage()
+    log.add(events.slice(1_000, 2_000))
+    expect(await told('made anew')).toMatchObject({ reason: 'they are damaged: invalid page in block 0' })
+    await caughtUp(runner, log)
+    await damage()
+    log.add(events.slice(2_000))
+    await told('cannot be folded')
+    expect(runner.stuck).toMatchObject({ projection: 'message' })
+    await database.transaction(transaction => transaction.execute('drop function damaged cascade'))
+    await caughtUp(runner, log)
+    await runner.stop()
+    expect(await allRows(database)).toEqual(await rowsOf(events))
+  })
+
   // Only a server has connections that somebody can cut.
   test.skipIf(kind === 'pglite')('goes on after its connection was cut', async () => {
     const { events } = bigLedger()
