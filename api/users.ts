@@ -11,6 +11,7 @@ import { ownUser, usersByIds } from '../projections/account.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { refuse } from './errors.ts'
+import { afterMsMax, readModelsBehind } from './execution.ts'
 import { example, idList, name, positionReply, reply, text, userId } from './fields.ts'
 import { type Call, type Operation, operation, self } from './operation.ts'
 
@@ -73,6 +74,16 @@ const changeProfile = async (
 export const exampleRow = { userId: example.otherUserId, userName: 'charles.babbage', name: 'Charles' }
 const noSuchUser = refuse('user.not-found', 'There is no such user.')
 
+/** One who signed up a moment ago has an account before the read models know of it: those are waited for. */
+const ownProfile = async ({ node, database, passed }: OperationDependencies, call: Call<'user'>) => {
+  const { userId } = call.caller
+  const found = await ownUser(database, userId)
+  if (found !== undefined) return found
+  const { position } = await node.load(account, streamOf.account(userId))
+  if (!(await passed(position, afterMsMax))) return readModelsBehind
+  return (await ownUser(database, userId)) ?? noSuchUser
+}
+
 const usual = { tag: 'users', callers: ['user'], frame: true, limit: 'queries', status: 200, method: 'GET' } as const
 
 /** Profiles. */
@@ -107,7 +118,7 @@ export const userOperations: readonly Operation[] = [
         createdAt: example.at,
       },
     },
-    run: async ({ database }, call) => (await ownUser(database, call.caller.userId)) ?? noSuchUser,
+    run: ownProfile,
   }),
   operation({
     ...usual,

@@ -11,6 +11,7 @@ import { wholeHistory } from './support/convergence.ts'
 import { connectDevice, createApi, expectOk, newMessageId, type SignedIn, signIn, signUp } from './support/device.ts'
 import { freePort } from './support/free-port.ts'
 import { postgresBinaries, startPostgres, type TestPostgres } from './support/postgres.ts'
+import { whenReadable } from './support/quiet.ts'
 import { type LaunchedProcess, launchServerProcess, type ServerProcessOptions } from './support/server-process.ts'
 import { StandIn } from './support/stand-in-process.ts'
 
@@ -189,18 +190,24 @@ test(
     const device = await connectDevice({ realtimeUrl, token: accessToken, headers: { origin: 'https://any.example' } })
     const { position } = await device.say(chatOf(people), 'hello')
     await device.whenPassed(position)
+    await whenReadable(createApi(server.httpUrl), accessToken, position)
     const { headers } = await createApi(server.httpUrl)('GET', '/v1/server', {
       headers: { origin: 'https://any.example' },
     })
     expect(headers.get('access-control-allow-origin')).toBe('*')
-    const metrics = await (await fetch(`${server.httpUrl}/metrics`)).text()
+    let metrics = ''
     const counted = (name: string) => {
       const value = new RegExp(`^ledgerline_${name}(\\{[^}]*\\})? (\\S+)$`, 'm').exec(metrics)?.[2]
       return value === undefined ? undefined : Number(value)
     }
     const grown = ['commands_total', 'appends_total', 'frames_in_total', 'frames_out_total', 'follower_events_total']
     for (const name of [...grown, 'projection_events_total', 'sockets']) {
-      expect(counted(name), name).toBeGreaterThanOrEqual(1)
+      // The followers count in their own time.
+      const now = async () => {
+        metrics = await (await fetch(`${server.httpUrl}/metrics`)).text()
+        return counted(name)
+      }
+      await expect.poll(now, { message: name }).toBeGreaterThanOrEqual(1)
     }
     for (const name of ['append_conflicts_total', 'commands_waiting', 'frames_dropped_total', 'node_behind']) {
       expect(counted(name), name).toBe(0)

@@ -169,7 +169,7 @@ describeWithPostgres('two nodes', () => {
       const answers = await Promise.all([1, 2].map(() => api('GET', '/v1/admin/events?limit=1', { token: key })))
       return answers.map(({ status }) => status)
     }
-    const settled = (status: number) => expect.poll(onBoth, { timeout: 10_000 }).toEqual([status, status])
+    const settled = (status: number) => expect.poll(onBoth).toEqual([status, status])
     await settled(200)
     await revokeAdminKey(keys, key.split('_')[1] ?? '')
     await settled(401)
@@ -182,11 +182,11 @@ describeWithPostgres('two nodes', () => {
     const seen = async ({ process }: Node): Promise<{ online: boolean; since: string }[]> =>
       expectOk(await createApi(process.httpUrl)('GET', path, { token })).items
     const onBoth = async () => (await Promise.all([a, b].map(seen))).flat().map(({ online }) => online)
-    await expect.poll(onBoth, { timeout: 10_000 }).toEqual([true, true, true, true])
+    await expect.poll(onBoth).toEqual([true, true, true, true])
     const [fromA, fromB] = (await Promise.all([a, b].map(seen))).map(rows => rows.map(({ since }) => since))
     expect(fromA).toEqual(fromB)
     await onB.close()
-    await expect.poll(onBoth, { timeout: 20_000 }).toEqual([true, false, true, false])
+    await expect.poll(onBoth).toEqual([true, false, true, false])
     await onA.close()
   })
 

@@ -7,7 +7,7 @@ import { openRawSocket, type RawSocket, type SocketClosed } from './raw-socket.t
 import { Replica, type Row, type ServerFrame } from './replica.ts'
 import { wrongIn } from './server-frames.ts'
 
-const waitMsMax = 15_000
+const waitMsMax = 45_000
 /** A device listens as long as its socket lives; this only bounds one wait of the helper below it. */
 const listenMsMax = 2_000_000_000
 

@@ -66,7 +66,7 @@ export class UpgradeRefused extends Error {
   }
 }
 
-const waitMsMax = 10_000
+const waitMsMax = 45_000
 const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const connectionLost: SocketClosed = { code: 1006, reason: '' }
 

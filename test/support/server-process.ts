@@ -13,7 +13,7 @@ const { scripts } = createRequire(import.meta.url)('../../package.json') as { sc
 const startFlags = scripts.start.split(' ').filter(word => /^--(?!import\b)[a-z-]+(=.*)?$/.test(word))
 const readyMsMax = 60_000
 const readyPollMs = 20
-const stopMsMax = 30_000
+const stopMsMax = 60_000
 const outputCharactersMax = 200_000
 
 export interface ServerProcessOptions {

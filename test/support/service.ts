@@ -26,9 +26,10 @@ import {
   signIn,
   signUp,
 } from './device.ts'
+import { whenReadable } from './quiet.ts'
 import { createPostgresDatabase, postgresUrl } from './read-models.ts'
 
-const codeMsMax = 15_000
+const codeMsMax = 45_000
 
 type PostgresDatabase = Awaited<ReturnType<typeof createPostgresDatabase>>
 
@@ -147,9 +148,11 @@ export class TestService {
     return Promise.all(names.map(name => this.person(name)))
   }
 
+  /** In the read models when this resolves, as is everything that others need to find of them. */
   async person(name: string): Promise<Person> {
     const signedUp = await signUp(this.httpUrl, `${name}.${++this.#names}`)
     const session = await signIn(this.httpUrl, signedUp.userName)
+    await whenReadable(this.api, session.accessToken, session.position)
     return { ...signedUp, session, token: session.accessToken }
   }
 

@@ -11,7 +11,7 @@ import { type Clock, instantOf } from '../../eventstore/clock.ts'
 import { type Node, type NodeDependencies, startNode } from '../../eventstore/node.ts'
 import type { EventStore, NewEvent } from '../../eventstore/port.ts'
 
-const waitMsMax = 10_000
+const waitMsMax = 45_000
 
 export interface HandClock extends Clock {
   advance(milliseconds: number): void
