@@ -6,7 +6,7 @@ import { BlockList, isIP } from 'node:net'
 /** @param remote who connected @param forwardedFor the header X-Forwarded-For, empty when there is none */
 export type ClientAddress = (remote: string, forwardedFor: string) => string
 
-/** Most entries of the header that are looked at; a chain of trusted proxies is short. */
+/** Most entries of the header that are looked at, from its end: a chain of trusted proxies is short, and what clients make up stands first. */
 const hopsMax = 20
 
 const familyOf = (address: string) => (isIP(address) === 4 ? 'ipv4' : 'ipv6')
@@ -21,16 +21,24 @@ const networksOf = (trusted: readonly string[]): BlockList => {
   return networks
 }
 
+/** The last entries of the header, the nearest first; a long one is not taken apart. */
+const nearestFirst = (header: string): readonly string[] => {
+  const entries: string[] = []
+  for (let end = header.length; end >= 0 && entries.length < hopsMax; ) {
+    const comma = end === 0 ? -1 : header.lastIndexOf(',', end - 1)
+    entries.push(header.slice(comma + 1, end))
+    end = comma
+  }
+  return entries
+}
+
 /** The last address that no trusted proxy vouches for being one of them; as Fastify reads the header for HTTP. */
 export const createClientAddress = (trusted: readonly string[] | undefined): ClientAddress => {
   if (trusted === undefined) return remote => remote
   const networks = networksOf(trusted)
   return (remote, forwardedFor) => {
     let address = remote
-    for (const said of forwardedFor
-      .split(',', hopsMax + 1)
-      .slice(0, hopsMax)
-      .toReversed()) {
+    for (const said of nearestFirst(forwardedFor)) {
       if (!networks.check(address, familyOf(address))) return address
       const next = said.trim()
       if (isIP(next) === 0) return address
