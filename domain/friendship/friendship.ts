@@ -12,7 +12,7 @@ import type { Instant, UserId } from '../ids.ts'
 import { instantPlusSeconds } from '../instants.ts'
 import { limits } from '../limits.ts'
 import type { FriendSource, FriendshipEvent, FriendsMade } from './events.ts'
-import { evolve, type Friendship, noNote, noteOf, type PendingRequest, strangers } from './state.ts'
+import { evolve, type Friendship, noNote, noteBy, noteOf, type PendingRequest, strangers } from './state.ts'
 
 export type { FriendSource, FriendshipEvent } from './events.ts'
 export type { Friendship } from './state.ts'
@@ -155,8 +155,8 @@ const made = (
 ): FriendsMade => {
   const { requestId, from, to, messages, source } = request
   const message = messages.at(-1)?.text
-  const fromNote = state.notes[from]
-  const toNote = state.notes[to]
+  const fromNote = noteBy(state, from)
+  const toNote = noteBy(state, to)
   const data: FriendsMade['data'] = {
     from,
     to,
@@ -277,7 +277,7 @@ const noteFriend = (command: NoteFriend, state: Friendship): FriendshipDecision 
   const { since } = state
   if (since === null) return reject('friend.not-found', 'This user is no friend of yours.')
   const { by, userId, at } = command
-  const before = state.notes[by] ?? noNote
+  const before = noteBy(state, by) ?? noNote
   const remark = changed(before.remark, command.remark)
   const extension = changed(before.extension, command.extension)
   const starred = command.starred ?? before.starred

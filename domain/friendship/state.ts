@@ -32,6 +32,10 @@ export const strangers: Friendship = { since: null, pending: null, ended: null, 
 
 export const noNote: FriendNote = { starred: false }
 
+/** What one of them wrote down. An id may be a word that every object answers to, such as `constructor`. */
+export const noteBy = ({ notes }: Friendship, userId: UserId): FriendNote | undefined =>
+  Object.hasOwn(notes, userId) ? notes[userId] : undefined
+
 /** Of an event or a note, without what else stands beside it. */
 export const noteOf = ({ remark, extension, starred }: FriendNote): FriendNote => ({
   ...(remark === undefined ? undefined : { remark }),
