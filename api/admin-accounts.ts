@@ -15,7 +15,7 @@ import { password } from './accounts.ts'
 import { madeId, runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { invalid, type Refusal, refuse } from './errors.ts'
-import { example, name, positionReply, reply, sessionId, text } from './fields.ts'
+import { example, givenInstant, name, positionReply, reply, sessionId, text } from './fields.ts'
 import { email, phone, userName } from './identities.ts'
 import { type Call, type Operation, operation } from './operation.ts'
 import { device, exampleSignIn, openSession, signInReply } from './sessions.ts'
@@ -123,11 +123,7 @@ const signInFor = async (
 }
 
 const banBody = z.strictObject({
-  until: z.iso
-    .datetime()
-    .transform(value => new Date(value).toISOString() as Instant)
-    .nullable()
-    .meta({ description: 'The ban lifts itself then; null: for ever.' }),
+  until: givenInstant.nullable().meta({ description: 'The ban lifts itself then; null: for ever.' }),
   reason: text(1, limits.banReasonCharactersMax).optional().meta({ description: 'Told to the user.' }),
 })
 

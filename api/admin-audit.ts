@@ -17,7 +17,7 @@ const streamCharactersMax = 220
 
 const streamName = z
   .string()
-  .regex(new RegExp(`^[A-Za-z]+-[!-~]{1,${streamCharactersMax}}$`), { message: 'is no name of a stream' })
+  .regex(new RegExp(`^[A-Za-z]{1,32}-[!-~]{1,${streamCharactersMax}}$`), { message: 'is no name of a stream' })
   .meta({ description: "A stream's name: `group-<groupId>`, `conversation-<conversationId>`, `account-<userId>`, …" })
 
 const eventRow = z.object({

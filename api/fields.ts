@@ -2,6 +2,7 @@
 // The only place where outside text is normalised. Lengths are counted in characters (code points), as JSON Schema counts them.
 
 import { z } from 'zod'
+import type { Instant } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 
 declare global {
@@ -151,6 +152,22 @@ export const position = z
   .string()
   .regex(positionPattern, { message: 'is no position: 16 hex digits' })
   .meta({ description: 'A `position` of an earlier reply: the answer holds at least everything up to it.' })
+
+/** `2026-11-23T08:15:30.123456789+01:00`: nanoseconds and an offset are the most that a time tells. */
+const givenInstantCharactersMax = 35
+/** With a sign before it a year sorts below this as well: one before the first, or after 9999. */
+const firstYear = '0001'
+
+/** A time that the caller gives, as RFC 3339 writes it, in the form that all times here have. */
+export const givenInstant = z.iso
+  .datetime({ offset: true, message: 'is no time of RFC 3339' })
+  .max(givenInstantCharactersMax)
+  .transform((value, context) => {
+    const given = new Date(value).toISOString()
+    if (given >= firstYear) return given as Instant
+    context.addIssue({ code: 'custom', message: 'is not in the years 1 to 9999' })
+    return z.NEVER
+  })
 
 export const instant = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC, milliseconds.' })
 

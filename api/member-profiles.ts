@@ -5,7 +5,7 @@ import { isRejection } from '../domain/decider.ts'
 import { group } from '../domain/group/group.ts'
 import { may } from '../domain/group/permissions.ts'
 import { roleIn } from '../domain/group/state.ts'
-import { type GroupId, type Instant, streamOf, type UserId } from '../domain/ids.ts'
+import { type GroupId, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { type MemberCommand, member } from '../domain/member/member.ts'
 import { hiddenUserRow } from '../domain/member/row.ts'
@@ -14,7 +14,7 @@ import { memberOf } from '../projections/member.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { refuse } from './errors.ts'
-import { example, groupId, name, positionReply, reply, someOf, text, userId } from './fields.ts'
+import { example, givenInstant, groupId, name, positionReply, reply, someOf, text, userId } from './fields.ts'
 import { noSuchGroup, runGroupCommand } from './groups.ts'
 import { exampleMemberRow, memberParams, memberRow } from './members.ts'
 import { type Call, type Operation, operation, self } from './operation.ts'
@@ -61,15 +61,14 @@ const runMemberCommand = async (
 
 /** Until when somebody is to be muted. */
 export const muteEnd = z
-  .union([z.iso.datetime({ offset: true, message: 'is no time of RFC 3339' }), z.literal('forever')])
+  .union([givenInstant, z.literal('forever')])
   .nullable()
   .meta({ description: 'Null, or a time that has passed, lets the member speak again.' })
 
 /** The command that mutes somebody so. */
 export const muting = (userId: UserId, until: z.output<typeof muteEnd>) => {
   if (until === null) return { type: 'UnmuteMember', userId } as const
-  const end = until === 'forever' ? until : (new Date(until).toISOString() as Instant)
-  return { type: 'MuteMember', userId, until: end } as const
+  return { type: 'MuteMember', userId, until } as const
 }
 
 const updateBody = someOf(

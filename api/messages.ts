@@ -6,7 +6,7 @@ import { conversation } from '../domain/conversation/conversation.ts'
 import { messageTypes } from '../domain/conversation/message-types.ts'
 import { isRejection } from '../domain/decider.ts'
 import { type Group, group, roleIn } from '../domain/group/group.ts'
-import { type ConversationId, conversationParts, type Instant, streamOf, type UserId } from '../domain/ids.ts'
+import { type ConversationId, conversationParts, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { message } from '../domain/message/message.ts'
 import type { MessageContent } from '../eventstore/sends.ts'
@@ -19,6 +19,7 @@ import {
   clientMessageId,
   conversationId,
   example,
+  givenInstant,
   listOfText,
   pageLimit,
   position,
@@ -74,10 +75,7 @@ const historyQuery = z
   .strictObject({
     before: seq.optional(),
     after: afterSeqOrPosition.optional(),
-    at: z.iso
-      .datetime({ offset: true, message: 'is no time of RFC 3339' })
-      .optional()
-      .meta({ description: 'The first messages from that time on.' }),
+    at: givenInstant.optional().meta({ description: 'The first messages from that time on.' }),
     types: typeList.optional(),
     limit: pageLimit(),
   })
@@ -90,7 +88,7 @@ const historyQuery = z
 const placeOf = ({ before, after, at }: z.output<typeof historyQuery>): HistoryPlace => {
   if (before !== undefined) return { before }
   if (typeof after === 'number') return { after }
-  return at === undefined ? { newest: true } : { at: new Date(at).toISOString() as Instant }
+  return at === undefined ? { newest: true } : { at }
 }
 
 const history = async (

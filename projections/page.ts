@@ -49,11 +49,20 @@ export const cursorText = (key: CursorKey): string => Buffer.from(JSON.stringify
 type KeyPart = 'string' | 'number' | 'instant'
 
 const instantPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+/** No database knows a year 0. */
+const firstYear = '0001'
+
+/** A time that there is: `Date` takes the 31st of February for one in March. */
+const isInstant = (text: string): boolean =>
+  instantPattern.test(text) && text >= firstYear && new Date(Date.parse(text) || 0).toISOString() === text
+
+/** Numbers that lists are sorted by are `integer` columns. */
+const numberMax = 2 ** 31 - 1
 
 const isPart = (part: unknown, type: KeyPart): boolean => {
-  if (type === 'number') return Number.isSafeInteger(part)
+  if (type === 'number') return typeof part === 'number' && Number.isInteger(part) && Math.abs(part) <= numberMax
   if (typeof part !== 'string' || part.includes('\0')) return false
-  return type === 'string' || (instantPattern.test(part) && !Number.isNaN(Date.parse(part)))
+  return type === 'string' || isInstant(part)
 }
 
 /**
