@@ -61,6 +61,11 @@ export const sessionEnded: Rejection = reject('session.ended', 'This device is s
 
 const idPattern = /^[A-Za-z0-9_.-]{1,64}$/
 
+/** Whether it is short enough and spelt in the one way there is: what is held must not be filled with one token in many spellings. */
+const isSpelt = (token: string): boolean =>
+  token.length <= tokenCharactersMax &&
+  token.split('.').every(part => Buffer.from(part, 'base64url').toString('base64url') === part)
+
 /** Checks signatures, each once: what was verified is held until it expires or there is no room. */
 const createVerifier = ({ keys, clock, verifiedTokensMax: heldMax = verifiedTokensMax }: TokenDependencies) => {
   const held = new Map<string, Verified>()
@@ -99,7 +104,7 @@ const createVerifier = ({ keys, clock, verifiedTokensMax: heldMax = verifiedToke
 
   return (token: string): Verified | Rejection | Promise<Verified | Rejection> => {
     const known = held.get(token)
-    if (known === undefined) return token.length > tokenCharactersMax ? tokenInvalid : verify(token)
+    if (known === undefined) return isSpelt(token) ? verify(token) : tokenInvalid
     if (known.expiresMs > clock.unixMs()) return known
     held.delete(token)
     return tokenExpired
