@@ -65,9 +65,11 @@ const refusedToAsk = async (dependencies: Dependencies, by: UserId, state: Group
 }
 
 const join = async (dependencies: Dependencies, call: Call<'user'>, args: JoinArguments) => {
-  const { node } = dependencies
+  const { node, rateLimits } = dependencies
   const by = call.caller.userId
   const id = args.groupId as GroupId
+  const tooFast = rateLimits.take('requests', 'target', `${by} ${id}`)
+  if (tooFast !== undefined) return tooFast
   const stream = streamOf.group(id)
   const { state: before } = await node.load(group, stream)
   const refused = await refusedToAsk(dependencies, by, before)
@@ -162,7 +164,7 @@ export const applicationOperations: readonly Operation[] = [
     summary: 'Join a group, or ask to be let in',
     description:
       "By the group's `joinMode`: at once, by the right answers, or by an application that the owner or an admin decides. Whoever asks again changes the open application.",
-    limit: 'commands',
+    limit: 'requests',
     params: groupParams,
     body: joinBody,
     reply: z.object({ state: z.enum(['joined', 'applied']), position: reply.position }),

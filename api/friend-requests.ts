@@ -51,9 +51,11 @@ const factsOf = async ({ node }: Dependencies, by: UserId, to: UserId, source: F
 }
 
 const request = async (dependencies: Dependencies, call: Call<'user'>, args: z.output<typeof requestBody>) => {
-  const { node, friendRoom, settings } = dependencies
+  const { node, friendRoom, settings, rateLimits } = dependencies
   const by = call.caller.userId
   const to = self(call, args.userId)
+  const tooFast = rateLimits.take('requests', 'target', `${by} ${to}`)
+  if (tooFast !== undefined) return tooFast
   const source = args.source === undefined ? undefined : sourceOf(args.source)
   const known = await factsOf(dependencies, by, to, source)
   const command = {
@@ -201,6 +203,7 @@ export const friendRequestOperations: readonly Operation[] = [
   }),
   operation({
     ...command,
+    limit: 'requests',
     status: 201,
     id: 'requestFriend',
     method: 'POST',

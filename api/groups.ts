@@ -114,7 +114,7 @@ export const groupOperations: readonly Operation[] = [
     summary: 'Create a group',
     description:
       'The caller owns it. Users that could not be added are told of in `failed`; the group is made without them.',
-    limit: 'commands',
+    limit: 'requests',
     status: 201,
     body: createBody,
     reply: z.object({

@@ -152,7 +152,7 @@ export const memberOperations: readonly Operation[] = [
     summary: 'Add members, or invite them',
     description:
       "By the group's `inviteeConsent` they are members at once, or asked first. Users that cannot be are told of in `failed`.",
-    limit: 'commands',
+    limit: 'requests',
     params: groupParams,
     body: addBody,
     reply: addReply,

@@ -14,7 +14,7 @@ export interface LimitRates {
   readonly caller?: Rate
   /** Of one network address: an IPv4 address, or an IPv6 network of 64 bits. */
   readonly address: Rate
-  /** Of one phone number, e-mail address or user name that is asked about. */
+  /** Of one phone number, e-mail address or user name that is asked about; of one user, or group, that is asked by one other. */
   readonly target?: Rate
 }
 
@@ -28,6 +28,12 @@ export const rateLimits = {
   /** Tokens are refreshed every quarter of an hour; whole offices come from one address. */
   refresh: { address: { burst: 200, perMinute: 1_200 } },
   commands: { caller: { burst: 300, perMinute: 1_200 }, address: { burst: 1_000, perMinute: 12_000 } },
+  /** What calls for somebody's answer: to be friends, to come into a group. Asking again and again must not become a nuisance. */
+  requests: {
+    caller: { burst: 60, perMinute: 30 },
+    address: { burst: 1_000, perMinute: 12_000 },
+    target: { burst: 5, perMinute: 1 },
+  },
   messages: { caller: { burst: 300, perMinute: 1_200 }, address: { burst: 1_000, perMinute: 12_000 } },
   /** One backend serves everybody, from few addresses. */
   admin: { caller: { burst: 2_000, perMinute: 60_000 }, address: { burst: 2_000, perMinute: 60_000 } },
