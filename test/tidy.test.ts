@@ -360,8 +360,9 @@ describe('these rules', () => {
     ].join('\n'),
   )
 
-  test('see imports, and only those', () => {
+  test('see imports and regular expressions, and only those', () => {
     expect(example.imports).toEqual(['./a.ts', './d.ts', './e.ts'])
+    expect(example.regExps).toEqual(["/['`{]/"])
   })
 
   test('see code, not words in comments or strings', () => {

@@ -17,6 +17,8 @@ export interface Source {
   readonly code: string
   /** What it imports, as written, types included. */
   readonly imports: readonly string[]
+  /** Its regular expressions, as written, with their flags. */
+  readonly regExps: readonly string[]
 }
 
 export const projectRoot = join(import.meta.dirname, '../..')
@@ -38,10 +40,12 @@ const isRegExpAhead = (code: string): boolean => {
 }
 
 const regExpLiteral = /\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\//y
+const regExpFlags = /[a-z]*/y
 const blank = (text: string) => text.replaceAll(/[^\n]/g, ' ')
 
-/** The text without comments, and without the contents of strings as well. */
-const blanked = (text: string): { readonly uncommented: string; readonly code: string } => {
+/** The text without comments, and without the contents of strings as well; what was a regular expression stands apart. */
+const blanked = (text: string): Pick<Source, 'uncommented' | 'code' | 'regExps'> => {
+  const regExps: string[] = []
   let uncommented = ''
   let code = ''
   let at = 0
@@ -79,7 +83,10 @@ const blanked = (text: string): { readonly uncommented: string; readonly code: s
       takeTemplate()
     } else if (character === '/' && isRegExpAhead(code)) {
       regExpLiteral.lastIndex = at
-      take(at + (regExpLiteral.exec(text)?.[0].length ?? 1), false, 1)
+      const end = at + (regExpLiteral.exec(text)?.[0].length ?? 1)
+      regExpFlags.lastIndex = end
+      regExps.push(text.slice(at, end) + (regExpFlags.exec(text)?.[0] ?? ''))
+      take(end, false, 1)
     } else {
       const depth = templates.length - 1
       if (depth >= 0 && character === '{') templates[depth] = (templates[depth] as number) + 1
@@ -89,14 +96,14 @@ const blanked = (text: string): { readonly uncommented: string; readonly code: s
       at++
     }
   }
-  return { uncommented, code }
+  return { uncommented, code, regExps }
 }
 
 const importPattern = /(?:\bfrom\s*|\bimport\s*\(?\s*|\brequire\s*\(\s*)(['"])(?<name>[^'"\n]+)\1/g
 
 /** A source by its path and text. */
 export const sourceOf = (path: string, text: string): Source => {
-  const { uncommented, code } = blanked(text)
+  const { uncommented, code, regExps } = blanked(text)
   const found = [...uncommented.matchAll(importPattern)].filter(({ index }) => code[index] !== ' ')
   return {
     path,
@@ -105,6 +112,7 @@ export const sourceOf = (path: string, text: string): Source => {
     uncommented,
     code,
     imports: found.map(({ groups }) => groups?.name ?? ''),
+    regExps,
   }
 }
 
