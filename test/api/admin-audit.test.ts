@@ -3,8 +3,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createAdminKey } from '../../api/admin-keys.ts'
+import { eventCatalogue } from '../../domain/events.ts'
 import type { RecordedEvent } from '../../eventstore/port.ts'
-import { type Harness, p2p, startHarness, type TestUser, textOf } from './harness.ts'
+import { type Harness, p2p, startHarness, type TestUser, testPassword, textOf } from './harness.ts'
 
 const secondsMax = 60_000
 
@@ -73,13 +74,65 @@ describe('the log', () => {
     expect(await harness.ok('GET /v1/admin/events?from=ffffffffffffff00', { token })).toEqual({ items: [], next: null })
   })
 
-  it('shows everything but secrets', async () => {
+  it('shows everything but secrets, of every event that has any', async () => {
+    await harness.code('register', 'somebody@example.org')
+    const change = { current: testPassword, new: 'another battery' }
+    await harness.ok('PUT /v1/users/me/password', { token: bob.token, body: change })
+    const group = await harness.ok('POST /v1/groups', {
+      token: ada.token,
+      body: { name: 'Quiz', joinMode: 'question' },
+    })
+    const questions = [{ text: 'What is it?', answers: ['The secret word'] }]
+    const path = `PUT /v1/groups/${group.groupId}/join-question`
+    await harness.ok(path, { token: ada.token, body: { questions } })
+
     const { items } = await walk('/v1/admin/events?limit=500')
     const events = await wholeLog()
-    const created = events.find(({ type }) => type === 'AccountCreated')?.data as { passwordHash: string }
-    expect(created.passwordHash).toMatch(/^\$argon2/)
-    expect(JSON.stringify(items)).not.toMatch(/argon2|"hash"|passwordHash|codeHash/)
+    for (const [type, { secret }] of Object.entries(eventCatalogue)) {
+      if (secret.length === 0) continue
+      const [recorded, shown] = [events, items].map(all => all.find(event => event.type === type)?.data as object)
+      expect(Object.keys(recorded ?? {}), type).toEqual(expect.arrayContaining([...secret]))
+      const others = Object.keys(recorded ?? {}).filter(field => !(secret as readonly string[]).includes(field))
+      expect(Object.keys(shown ?? {}), type).toEqual(others)
+    }
+    expect(JSON.stringify(items)).not.toMatch(/argon2|hash"|passwordHash|answers|secret word/i)
     expect(items.filter(({ type }) => type === 'MessageSent')[0]).toMatchObject({ data: { body: { text: '0' } } })
+  })
+
+  it('tells of what was taken away, and never again what it was', async () => {
+    const word = 'Rumpelstiltskin'
+    const bodyOf = (body: object) => ({ token: ada.token, body })
+    const { groupId } = await harness.ok('POST /v1/groups', bodyOf({ name: 'A group' }))
+    const path = `/v1/conversations/group:${groupId}/messages`
+    const { seq } = await harness.ok(`POST ${path}`, bodyOf({ ...textOf(word), ext: word }))
+    const announcements = `/v1/groups/${groupId}/announcements`
+    const { announcementId } = await harness.ok(`POST ${announcements}`, bodyOf({ text: word, popup: true }))
+    await harness.ok('PATCH /v1/users/me', { token: bob.token, body: { friendPolicy: 'anyone' } })
+    await harness.ok('POST /v1/friend-requests', bodyOf({ userId: bob.userId, message: word }))
+    await harness.ok(`PATCH /v1/friends/${bob.userId}`, bodyOf({ remark: word, extension: word }))
+    const leaver = await harness.user('leaver')
+    await harness.ok('PATCH /v1/users/me', { token: leaver.token, body: { name: word, signature: word } })
+    const before = await wholeLog()
+    expect(before.filter(({ text }) => text.includes(word)).map(({ type }) => type)).toEqual([
+      'MessageSent',
+      'AnnouncementPublished',
+      'FriendsMade',
+      'FriendNoted',
+      'ProfileChanged',
+    ])
+
+    await harness.ok(`POST ${path}/${seq}/recall`, bodyOf({}))
+    await harness.ok(`DELETE ${announcements}/${announcementId}`, { token: ada.token })
+    await harness.ok(`DELETE /v1/friends/${bob.userId}`, { token: ada.token })
+    await harness.ok('DELETE /v1/users/me', { token: leaver.token, body: { password: testPassword } })
+    const after = (await wholeLog()).slice(before.length)
+    expect(after.map(({ type }) => type)).toEqual([
+      'MessageRecalled',
+      'AnnouncementDeleted',
+      'FriendDeleted',
+      'AccountClosed',
+    ])
+    expect(after.filter(({ text }) => text.includes(word))).toEqual([])
   })
 
   it('shows no data of what it does not know', async () => {

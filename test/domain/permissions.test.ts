@@ -5,7 +5,14 @@ import { conversation } from '../../domain/conversation/conversation.ts'
 import { isRejection } from '../../domain/decider.ts'
 import type { GroupAttributes } from '../../domain/group/attributes.ts'
 import { type GroupEvent, group } from '../../domain/group/group.ts'
-import { type GroupAction, type GroupParty, groupParties, may } from '../../domain/group/permissions.ts'
+import {
+  type GroupAction,
+  type GroupParty,
+  groupParties,
+  may,
+  permissions,
+  reaches,
+} from '../../domain/group/permissions.ts'
 import type { ExistingGroup } from '../../domain/group/state.ts'
 import { groupConversationId, type Instant, systemUserId, type UserId } from '../../domain/ids.ts'
 import { member as memberRules } from '../../domain/member/member.ts'
@@ -124,6 +131,39 @@ describe.each(Object.entries(deeds))('%s', (action, deed) => {
         may(action as GroupAction, party, state),
       )
     }
+  })
+})
+
+describe('whoever stands higher', () => {
+  const higher: readonly (readonly [GroupParty, GroupParty])[] = [
+    ['owner', 'admin'],
+    ['admin', 'member'],
+    ['member', 'stranger'],
+  ]
+  /** An owner hands the group over first; whoever is in it does not join. */
+  const turnedRound: readonly GroupAction[] = ['leave', 'join']
+  const roles = ['owner', 'admin', 'member', null] as const
+
+  it.each(higher)('the %s may do whatever the %s may, however the group is set, and reaches no fewer', (one, other) => {
+    for (const action of Object.keys(permissions) as GroupAction[]) {
+      if (turnedRound.includes(action)) continue
+      for (const setting of settings) {
+        const state = { ...open, ...setting }
+        if (may(action, other, state))
+          expect(may(action, one, state), `${action} ${JSON.stringify(setting)}`).toBe(true)
+      }
+      for (const target of roles) {
+        if (reaches(action, other, target)) expect(reaches(action, one, target), `${action} ${target}`).toBe(true)
+      }
+    }
+  })
+
+  it('is out of reach for those who stand lower, and the owner for everybody', () => {
+    for (const action of ['removeMembers', 'muteMembers', 'editMemberProfiles', 'recallMessages'] as const) {
+      for (const target of ['owner', 'admin'] as const) expect(reaches(action, 'admin', target), action).toBe(false)
+      for (const target of roles) expect(reaches(action, 'member', target), action).toBe(false)
+    }
+    for (const action of ['removeMembers', 'muteMembers'] as const) expect(reaches(action, 'app', 'owner')).toBe(false)
   })
 })
 

@@ -13,7 +13,7 @@ import { openRawSocket } from '../support/raw-socket.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 import { isSignedIn, openTheatre, type Persona, personas, type Stage, type Theatre } from './authorisation-stage.ts'
 import { access } from './authorisation-table.ts'
-import type { AccessCase, Outcome } from './authorisation-words.ts'
+import { type AccessCase, noConversation, noGroup, type Outcome } from './authorisation-words.ts'
 
 const slowMsMax = 600_000
 
@@ -69,6 +69,19 @@ const asFrame =
     }
   }
 
+const outside: readonly Persona[] = ['exMember', 'stranger', 'invited', 'applicant', 'blocked']
+
+/** What one who stands outside of a group asks of it, asked of one that is not there. */
+const elsewhere = (args: Arguments, persona: Persona): Arguments | undefined => {
+  const isAbout = (field: string) => Object.hasOwn(args, field)
+  if (!outside.includes(persona) || !(isAbout('groupId') || isAbout('conversationId'))) return undefined
+  return {
+    ...args,
+    ...(isAbout('groupId') ? noGroup() : undefined),
+    ...(isAbout('conversationId') ? noConversation() : undefined),
+  }
+}
+
 /** One persona's call, held against the table. */
 const holdTo = async (ask: Ask, operation: Operation, found: AccessCase, persona: Persona, stage: Stage) => {
   const outcome = found.outcomes[persona]
@@ -84,9 +97,8 @@ const holdTo = async (ask: Ask, operation: Operation, found: AccessCase, persona
   }
   if (outcome !== 'ok') expect(await recordedAfter(head)).toEqual(found.leaves ?? [])
   const isHidden = !isSuccess(outcome) && errorTable[outcome].status === 404
-  if (isHidden && found.missing !== undefined) {
-    expect((await ask(operation, found.missing(stage))).body).toEqual(body)
-  }
+  const missing = isHidden ? (found.missing?.(stage) ?? elsewhere(args, persona)) : undefined
+  if (missing !== undefined) expect((await ask(operation, missing)).body).toEqual(body)
 }
 
 const rows = operations.flatMap(operation =>
