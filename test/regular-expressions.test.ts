@@ -27,10 +27,10 @@ const hostileTexts = (pattern: string): readonly string[] => {
 }
 
 /** Whether it is done in time with every text. A machine may stop for a while: it is slow if it is slow each time. */
-const isFast = (source: string, flags: string): boolean => {
+const isFast = (source: string, flags: string, attempts = tries): boolean => {
   const pattern = new RegExp(source, flags)
   const context = createContext({ pattern, texts: hostileTexts(source) })
-  for (let attempt = 0; attempt < tries; attempt++) {
+  for (let attempt = 0; attempt < attempts; attempt++) {
     try {
       runInContext('for (const text of texts) { pattern.lastIndex = 0; pattern.test(text) }', context, {
         timeout: millisecondsMax,
@@ -57,7 +57,7 @@ describe('a regular expression', () => {
   })
 
   test('that is not linear is found', { timeout: 120_000 }, () => {
-    for (const source of ['^(a+)+$', '\\s+$', '^(?:a|aa)+$', 'x*x*y']) expect(isFast(source, ''), source).toBe(false)
+    for (const source of ['^(a+)+$', '\\s+$', '^(?:a|aa)+$', 'x*x*y']) expect(isFast(source, '', 1), source).toBe(false)
   })
 
   /** Made of texts of the product, never of what came in. */

@@ -76,8 +76,15 @@ const accountClosed: Routes['AccountClosed'] = {
   ],
 }
 
+/** One that awaits its claim is there with that. One that the app has made is there at once. */
+const accountCreated: Routes['AccountCreated'] = {
+  needs: data => (data.identity === undefined ? needsAccount(data) : []),
+  actions: ({ data: { userId, identity } }, facts, cursor) =>
+    identity === undefined ? ownRow(userId, facts, cursor) : [],
+}
+
 export const accountRoutes = {
-  AccountCreated: nothing,
+  AccountCreated: accountCreated,
   PasswordChanged: epochChanged,
   AccountBanned: epochChanged,
   AccountUnbanned: nothing,

@@ -49,6 +49,27 @@ describe('a changed profile (R3)', () => {
   })
 })
 
+describe('the own row of a new account', () => {
+  const own = { collection: 'users', value: { userId: ann, friendPolicy: 'approval' } }
+  const heardOf = (...events: readonly Parameters<typeof route>[0][]) => {
+    const state = events.reduce((sofar, event) => account.evolve(sofar, event as never), account.initial)
+    const { perform, heardBy } = listeners(ann, bob)
+    for (const event of events) perform(route(event, factsOf({ account: () => state })))
+    expect(heardBy(bob)).toEqual([])
+    return heardBy(ann)
+  }
+
+  test('comes with the claim that makes it one', () => {
+    const claimed = recorded(2, 'IdentityClaimed', { kind: 'phone', userId: ann, at })
+    expect(heardOf(accountCreated(1, ann))).toEqual([])
+    expect(heardOf(accountCreated(1, ann), claimed)).toMatchObject([own])
+  })
+
+  test('comes with its making where the app made it: it may be on before the read models know it', () => {
+    expect(heardOf(recorded(1, 'AccountCreated', { userId: ann, name: 'Ann', claimed: [], at }))).toMatchObject([own])
+  })
+})
+
 describe('the end of an account', () => {
   const closing = recorded(9, 'AccountClosed', { userId: ann, identities: [], credentialEpoch: 1, at })
   const closed = account.evolve(account.evolve(account.initial, accountCreated(1, ann) as never), closing as never)

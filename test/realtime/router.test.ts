@@ -295,6 +295,7 @@ describe('over all events', () => {
       at,
     }),
     SessionClosed: recorded(5, 'SessionClosed', { userId: ann, sessionId: 's' as SessionId, reason: 'kicked', at }),
+    AccountCreated: recorded(5, 'AccountCreated', { userId: ann, name: 'Ann', claimed: [], at }),
     PasswordChanged: recorded(5, 'PasswordChanged', {
       userId: ann,
       passwordHash: 'h',
@@ -349,7 +350,6 @@ describe('over all events', () => {
   }
   /** Nobody hears of these at once. */
   const silent: readonly EventType[] = [
-    'AccountCreated',
     'AccountUnbanned',
     'IdentityReleased',
     'CodeSent',
