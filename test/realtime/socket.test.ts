@@ -78,6 +78,23 @@ describe('a hello', () => {
     expect(closed).toEqual({ code: 4408, reason: 'hello.timeout' })
   })
 
+  test('that is declared long and trickles in has no more time than any', async () => {
+    await server.close()
+    server = await openLiveServer({ helloMs: 100 })
+    const socket = await server.connect()
+    let isClosed = false
+    void socket.closed.then(() => {
+      isClosed = true
+    })
+    const long = encodeFrame({ opcode: 1, payload: Buffer.alloc(2 * frameBytesMax, ' ') })
+    const piece = 64
+    for (let at = 0; !isClosed && at + piece < long.length; at += piece) {
+      socket.sendFrame(long.subarray(at, at + piece))
+      await turns(20)
+    }
+    expect((await byeOf(socket)).closed).toEqual({ code: 4408, reason: 'hello.timeout' })
+  })
+
   test('that comes in time stops that clock', async () => {
     await server.close()
     server = await openLiveServer({ helloMs: 200 })
