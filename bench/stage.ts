@@ -99,7 +99,7 @@ const createLagProbe = (watcher: SeededUser, other: SeededUser) => {
 }
 
 /** Of a server on this machine; none of one elsewhere, which takes nothing of ours. */
-const eventstorePids = (url: string) => {
+export const eventstorePids = (url: string) => {
   const pids = listenersOn(Number(new URL(url).port))
   return () => pids
 }

@@ -4,8 +4,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { closes } from '../../domain/frames.ts'
 import { type Case, megabytes, mustBeClean, reported, sendRun } from '../case.ts'
+import type { CommitAnswer } from '../ceiling.ts'
 import type { DevicePlan } from '../load.ts'
-import { openStage, type Stage, withCeiling } from '../stage.ts'
+import { type BenchSettings, eventstorePids, measured, openStage, type Stage, withCeiling } from '../stage.ts'
 import { seedPairs, sockets } from './send.ts'
 
 const eventBytes = 375
@@ -54,6 +55,15 @@ const currentRun = async (stage: Stage, devices: readonly DevicePlan[]) => {
   }
 }
 
+/** What the bare client appends by itself, by the rules of every run: warmed up, and again when others disturbed it. */
+const bareAppends = (settings: BenchSettings, url: string): Promise<CommitAnswer> =>
+  withCeiling(async ceiling => {
+    const args = { url, producers: sockets, eventBytes, forMs: settings.runMs }
+    await ceiling.call('append', { ...args, forMs: settings.warmUpMs })
+    const watched = { server: () => [], load: () => [ceiling.pid], eventstore: eventstorePids(url) }
+    return (await measured(settings, watched, () => ceiling.call('append', args))).value
+  })
+
 export const sendEventStoreDbCase: Case = {
   name: 'send-eventstoredb',
   summary: 'the same sends through EventStoreDB, as a share of what its client appends (needs EVENTSTORE_URL)',
@@ -73,14 +83,8 @@ export const sendEventStoreDbCase: Case = {
       }
       const result = await reported(settings, frame, async () => {
         await stage.load.call('close', {})
-        const args = { url, producers: sockets, eventBytes, forMs: settings.runMs }
         // The bare client writes into the same log, faster than a node can hear all of it, which would send its devices away.
-        const bare = await stage.whileStopped(() =>
-          withCeiling(async ceiling => {
-            await ceiling.call('append', { ...args, forMs: settings.warmUpMs })
-            return ceiling.call('append', args)
-          }),
-        )
+        const bare = await stage.whileStopped(() => bareAppends(settings, url))
         await stage.lagMs()
         const { value, cpu, repeated, lagMs, timesBehind } = await currentRun(stage, devices)
         if (value.acks === 0) throw new Error('no message was acknowledged')
