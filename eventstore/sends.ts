@@ -109,11 +109,21 @@ export const createRecentSends = (clock: Clock, keysMax: number = sendKeysMax): 
   }
   let addedSinceForgetting = 0
 
+  /** The key that a send is to be remembered by; undefined: it is remembered already. */
+  const newKey = (from: UserId, clientMessageId: string): string | undefined => {
+    const first = keys.get(clientMessageId)
+    if (first === undefined) return clientMessageId
+    if (first.from === from) return undefined
+    const key = joined(from, clientMessageId)
+    return keys.has(key) ? undefined : key
+  }
+
   const add = (from: UserId, clientMessageId: string, sent: SentMessage) => {
-    if (find(from, clientMessageId) !== undefined) return
-    const isJoined = keys.has(clientMessageId)
+    const key = newKey(from, clientMessageId)
+    if (key === undefined) return
+    const isJoined = key !== clientMessageId
     if (isJoined) joinedKeys++
-    keys.set(isJoined ? joined(from, clientMessageId) : clientMessageId, { from, sent, isJoined })
+    keys.set(key, { from, sent, isJoined })
     if (++addedSinceForgetting >= 1_000) {
       addedSinceForgetting = 0
       forgetOld()
