@@ -93,6 +93,7 @@ interface WaitingAppend {
 
 class EmbeddedStore implements ImportableStore {
   readonly logId: string
+  readonly appendsAtOnce = Number.POSITIVE_INFINITY
   readonly unfinishedImport: ImportSource | undefined
   private readonly folder: LogFolder
   private readonly writer: RecordWriter

@@ -52,6 +52,8 @@ export interface StoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** The server answers as many appends a second with these under way as with any more, and the more there are the later. */
+export const appendsAtOnce = 32
 /** Most subscriptions open at once; with the pages they stay below the calls that a server allows on a connection. */
 export const subscriptionsMax = 24
 
@@ -93,6 +95,7 @@ export const openStore = async (
   })
   return {
     ...found,
+    appendsAtOnce,
     markImport: imports.mark,
     append: async (stream, events, expected) => {
       requireOwnStream(stream)

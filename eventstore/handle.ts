@@ -26,6 +26,7 @@ import {
   UnknownOutcome,
 } from './port.ts'
 import type { AnyDecider, Held, SnapshotData, States } from './states.ts'
+import { createTurns } from './turns.ts'
 
 export type { CommandKey, Handled, HandleOptions } from './batch.ts'
 
@@ -90,6 +91,7 @@ const realDelay = (milliseconds: number) => new Promise<void>(resolve => setTime
 export const createHandle = (dependencies: HandleDependencies): Handling => {
   const { store, states, delay = realDelay } = dependencies
   const queues = new Map<string, Queue>()
+  const turns = createTurns(store.appendsAtOnce)
   let snapshotsUnderWay = 0
   let idleListeners: (() => void)[] = []
   const counters: HandleCounters = {
@@ -134,7 +136,9 @@ export const createHandle = (dependencies: HandleDependencies): Handling => {
         const wait = unknownOutcomeDelaysMs[tries]
         if (wait === undefined) throw unknown
         counters.unknownOutcomes++
+        turns.end()
         await delay(wait * (0.5 + Math.random()))
+        await turns.take()
       }
     }
   }
@@ -173,7 +177,7 @@ export const createHandle = (dependencies: HandleDependencies): Handling => {
   }
 
   /** Decides and appends what waits. Gives the batch when somebody else was faster. */
-  const runBatch = async (queue: Queue): Promise<Batch | undefined> => {
+  const runTurn = async (queue: Queue): Promise<Batch | undefined> => {
     const { decider, stream, waiting } = queue
     let from: Held<unknown> = await states.load(decider, stream)
     if (from.commandsFrom > 0 && waiting.some(({ mark }) => mark !== undefined)) {
@@ -192,6 +196,18 @@ export const createHandle = (dependencies: HandleDependencies): Handling => {
     settle(queue, batch, appended)
     snapshotWhenDue(queue, batch, held)
     return undefined
+  }
+
+  /** The same when its turn has come. */
+  const runBatch = async (queue: Queue): Promise<Batch | undefined> => {
+    // What must be read is read before: no turn passes with a read.
+    await states.load(queue.decider, queue.stream)
+    await turns.take()
+    try {
+      return await runTurn(queue)
+    } finally {
+      turns.end()
+    }
   }
 
   const fail = (queue: Queue, error: unknown) => {

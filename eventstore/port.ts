@@ -58,6 +58,11 @@ export interface EventStore {
   /** Random, made with the log; a position means nothing in another log. */
   readonly logId: string
   /**
+   * How many appends a caller does well to have under way: more would only wait inside, where nothing can join them any more.
+   * Infinity where all that wait are written together.
+   */
+  readonly appendsAtOnce: number
+  /**
    * Appends all events or none. Durable when it resolves; subscribers hear only after that point is reached.
    * Repeating an append with the same ids and the same `expected` gives the original result, however old it is.
    * At most appendBytesMax over type + data + metadata. An empty list is a programming error and throws.

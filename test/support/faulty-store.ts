@@ -87,13 +87,17 @@ export interface FaultyStore extends EventStore {
   headFault: (() => Promise<never>) | undefined
 }
 
-/** One process's own view of a log: several may stand over the same one. Closing it leaves the log open. */
-export const faultyStoreOver = (store: EventStore): FaultyStore => {
+/**
+ * One process's own view of a log: several may stand over the same one. Closing it leaves the log open.
+ * @param appendsAtOnce as a log says it that takes its appends one by one
+ */
+export const faultyStoreOver = (store: EventStore, appendsAtOnce = store.appendsAtOnce): FaultyStore => {
   const appendGate = gateOf()
   const subscriptionGate = gateOf()
   const readGate = gateOf()
   const faulty: FaultyStore = {
     logId: store.logId,
+    appendsAtOnce,
     faults: [],
     appends: [],
     reads: [],

@@ -46,6 +46,7 @@ export const givenLog = (logId: string, given: readonly RecordedEvent[] = []): G
   }
   return {
     logId,
+    appendsAtOnce: Number.POSITIVE_INFINITY,
     append: refuse,
     read: refuse,
     readAll: async ({ from, direction, limit }) => {
