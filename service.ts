@@ -13,7 +13,7 @@ import { createExecution, type Execution } from './api/execution.ts'
 import { checkGivenKeys, type Keys, loadKeys } from './api/keys.ts'
 import { operations } from './api/operations.ts'
 import { createPasswords } from './api/passwords.ts'
-import { createRateLimits } from './api/rate-limits.ts'
+import { createRateLimits, networkOf } from './api/rate-limits.ts'
 import { buildApi } from './api/server.ts'
 import { portError, startStarting } from './api/starting.ts'
 import { createTokens, type Tokens } from './api/tokens.ts'
@@ -249,6 +249,7 @@ const openRealtime = (parts: Parts, execution: Execution): Promise<Realtime> => 
     presence,
     allowedOrigins: originsOf(config) === '*' ? undefined : config.CORS_ORIGINS,
     trustProxy: config.TRUST_PROXY,
+    networkOf,
     rateLimits: config.RATE_LIMITS === 'on',
     onError,
   })

@@ -67,6 +67,8 @@ export interface RealtimeCounters {
 export interface SocketData {
   device: DeviceSocket
   readonly address: string
+  /** What counts as one address, for limits. */
+  readonly network: string
   /** Whether it no longer counts among those that have not said hello. */
   greeted: boolean
 }

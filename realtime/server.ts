@@ -8,6 +8,7 @@ import type { SignalLine } from '../projections/signals.ts'
 import { createClientAddress } from './client-address.ts'
 import type { Dispatch, RealtimeCounters, SocketContext, SocketData } from './context.ts'
 import { createHub, type Hub } from './hub.ts'
+import { Newcomers, newcomersPerNetworkMax } from './newcomers.ts'
 import type { Presence } from './presence-signals.ts'
 import {
   atFrame,
@@ -25,8 +26,6 @@ import type { SyncTurns } from './sync-turns.ts'
 
 /** Sockets of one process; more are refused with 503. */
 export const socketsMax = 200_000
-/** Sockets that have not said hello yet; each may have sent a part of a frame. */
-export const unauthenticatedSocketsMax = 10_000
 /** A frame that is too large is told so; one far too large ends the connection before it has come. */
 const payloadBytesMax = 2 * frameBytesMax
 /** Sockets closed at a time while draining, the pause between, and the slices in which all must be closed. */
@@ -55,6 +54,8 @@ export interface RealtimeOptions {
   readonly allowedOrigins: readonly string[] | undefined
   /** TRUST_PROXY: addresses or networks whose X-Forwarded-For is believed; undefined: nobody's. */
   readonly trustProxy?: readonly string[] | undefined
+  /** What counts as one address, for limits. */
+  readonly networkOf: (address: string) => string
   readonly rateLimits: boolean
   /** For tests: less time for a hello. */
   readonly helloMs?: number
@@ -83,7 +84,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
   const counters: RealtimeCounters = { framesIn: 0, framesOut: 0, dropped: 0, sockets: 0, syncs: 0, resumes: 0 }
   const open = new Set<DeviceSocket>()
   const addressOf = createClientAddress(options.trustProxy)
-  let unauthenticated = 0
+  const newcomers = new Newcomers(options.rateLimits ? newcomersPerNetworkMax : Number.POSITIVE_INFINITY)
 
   const publish = (topic: string, frame: string) => {
     counters.framesOut++
@@ -124,14 +125,17 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
         response.writeStatus('403 Forbidden').end('This origin may not connect.')
         return
       }
-      if (open.size >= socketsMax || unauthenticated >= unauthenticatedSocketsMax) {
-        response.writeStatus('503 Service Unavailable').writeHeader('retry-after', '5').end('Too many connections.')
-        return
-      }
       const remote = Buffer.from(response.getRemoteAddressAsText()).toString()
       const address = addressOf(remote, request.getHeader('x-forwarded-for'))
+      const network = options.networkOf(address)
+      const refused = open.size >= socketsMax ? 'all' : newcomers.refuses(network)
+      if (refused !== undefined) {
+        const status = refused === 'all' ? '503 Service Unavailable' : '429 Too Many Requests'
+        response.writeStatus(status).writeHeader('retry-after', '5').end('Too many connections.')
+        return
+      }
       response.upgrade(
-        { address } as SocketData,
+        { address, network } as SocketData,
         request.getHeader('sec-websocket-key'),
         request.getHeader('sec-websocket-protocol'),
         request.getHeader('sec-websocket-extensions'),
@@ -140,7 +144,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     },
     open: ws => {
       const data = ws.getUserData()
-      unauthenticated++
+      newcomers.came(data.network)
       data.greeted = false
       data.device = new DeviceSocket(ws, data.address, context)
       open.add(data.device)
@@ -151,7 +155,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
       data.device.onMessage(message, isBinary)
       if (!data.greeted && !data.device.unauthenticated) {
         data.greeted = true
-        unauthenticated--
+        newcomers.settled(data.network)
       }
     },
     drain: ws => ws.getUserData().device.onDrain(),
@@ -162,7 +166,7 @@ export const startRealtime = async (options: RealtimeOptions): Promise<Realtime>
     close: ws => {
       const data = ws.getUserData()
       const { device } = data
-      if (!data.greeted) unauthenticated--
+      if (!data.greeted) newcomers.settled(data.network)
       data.greeted = true
       device.onClose()
       open.delete(device)

@@ -101,6 +101,7 @@ export const openLiveServer = async (options: Partial<RealtimeOptions> = {}): Pr
     presence,
     syncTurns: createSyncTurns(),
     allowedOrigins: undefined,
+    networkOf: address => address,
     rateLimits: true,
     onError: error => errors.push(error),
     ...options,
