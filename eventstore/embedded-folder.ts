@@ -77,7 +77,7 @@ const requireSoundFile = (dataFile: string, logId: string | undefined, wasLeft: 
   } else if (bytes === 0) {
     throw new CorruptLog(corruption(dataFile, 'the file is missing or empty, although a log was made here'))
   } else {
-    // Whoever did not give the folder up may have been ended by damage, so then it pays to look for it.
+    // Whoever did not give the folder up may have been ended by damage, so then it pays to look further.
     inspectFile(dataFile, wasLeft)
   }
 }

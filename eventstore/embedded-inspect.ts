@@ -18,17 +18,21 @@ const pageBytesMax = 65_536
 
 interface Meta {
   readonly pageBytes: number
+  /** Of the two roots: they never change. */
+  readonly flags: readonly number[]
   readonly pageCount: number
   readonly transaction: bigint
   readonly roots: readonly bigint[]
 }
 
-/** Most bytes of tree pages that a thorough look reads, the newest of the log first: about a second. */
+/** Most bytes of tree pages that are looked at, the newest of the log first: at every opening a blink, else about a second. */
+const usualBytesMax = 67_108_864
 const thoroughBytesMax = 1_073_741_824
 
 /**
- * Checks that the file is an LMDB file of the known format and that every page it needs is there.
- * @param isThorough also that the inside of the pages makes sense: LMDB ends the process over a page that does not
+ * Checks that the file is an LMDB file of the known format, that every page it needs is there, and that the inside of the pages
+ * makes sense: LMDB ends the process over a page that does not.
+ * @param isThorough looks at more pages
  * @throws CorruptLog naming the file
  */
 export const inspectFile = (path: string, isThorough: boolean): void => {
@@ -39,8 +43,8 @@ export const inspectFile = (path: string, isThorough: boolean): void => {
     const pagesHere = Math.floor(size / meta.pageBytes)
     // A file may be shorter than its page count when the last pages are free; only then each page has to be asked for.
     const isCutOff = pagesHere < meta.pageCount
-    if (!isCutOff && !isThorough) return
-    const pagesMax = isCutOff ? Number.POSITIVE_INFINITY : Math.floor(thoroughBytesMax / meta.pageBytes)
+    const bytesMax = isThorough ? thoroughBytesMax : usualBytesMax
+    const pagesMax = isCutOff ? Number.POSITIVE_INFINITY : Math.floor(bytesMax / meta.pageBytes)
     const problem = firstProblem(file, meta, pagesHere, pagesMax)
     if (problem) throw new CorruptLog(corruption(path, problem))
   } finally {
@@ -51,8 +55,33 @@ export const inspectFile = (path: string, isThorough: boolean): void => {
 const newestMeta = (file: number, path: string): Meta => {
   const first = metaAt(file, 0, path)
   const second = metaAt(file, first.pageBytes, path)
+  if (!belongTogether(first, second) || ![first, second].every(meta => isOfItsTree(file, meta)))
+    throw new CorruptLog(corruption(path, damagedBeginning))
   return second.transaction > first.transaction ? second : first
 }
+
+/**
+ * Transactions write the first and the second beginning by turns, so one is the other's successor. With a number that is wrong
+ * LMDB would take the older one for the newest, and what was committed last would be lost without a word.
+ */
+const belongTogether = (first: Meta, second: Meta): boolean => {
+  const isUnwritten = first.transaction === 0n && second.transaction === 0n
+  const step = first.transaction - second.transaction
+  const isStep = first.transaction % 2n === 0n && (step === 1n || step === -1n)
+  return (isUnwritten || isStep) && String(first.flags) === String(second.flags)
+}
+
+/** The root of the tree of trees was written by the very transaction that the beginning tells of. */
+const isOfItsTree = (file: number, { roots, pageBytes, transaction }: Meta): boolean => {
+  const root = roots[1]
+  if (root === undefined || root === noPage) return transaction === 0n
+  const header = Buffer.alloc(pageHeaderBytes)
+  readSync(file, header, 0, header.length, Number(root) * pageBytes)
+  // A page that is not there, or is another one, is told of when the trees are walked.
+  return header.readBigUInt64LE(0) !== root || header.readBigUInt64LE(8) === transaction
+}
+
+const damagedBeginning = 'this is not the file of an event log, or its beginning is damaged'
 
 const metaAt = (file: number, offset: number, path: string): Meta => {
   const page = Buffer.alloc(pageHeaderBytes + metaBytes)
@@ -67,15 +96,18 @@ const metaAt = (file: number, offset: number, path: string): Meta => {
     pageBytes > pageBytesMax ||
     (pageBytes & (pageBytes - 1)) !== 0
   ) {
-    throw new CorruptLog(corruption(path, 'this is not the file of an event log, or its beginning is damaged'))
+    throw new CorruptLog(corruption(path, damagedBeginning))
   }
   const format = meta.readUInt32LE(4) & 0xffff
   if (format !== fileFormat) {
     throw new CorruptLog(corruption(path, `the file has LMDB format ${format}; this version reads ${fileFormat}`))
   }
+  const pageCount = Number(meta.readBigUInt64LE(120)) + 1
+  if (pageCount * pageBytes > Number(meta.readBigUInt64LE(16))) throw new CorruptLog(corruption(path, damagedBeginning))
   return {
     pageBytes,
-    pageCount: Number(meta.readBigUInt64LE(120)) + 1,
+    pageCount,
+    flags: [meta.readUInt16LE(24 + 4), meta.readUInt16LE(72 + 4)],
     transaction: meta.readBigUInt64LE(128),
     roots: [meta.readBigUInt64LE(24 + 40), meta.readBigUInt64LE(72 + 40)],
   }

@@ -217,7 +217,28 @@ test('a changed byte in an older event stops only what reads that event', async 
   }
 })
 
-test('damaged pages are found before LMDB reads them, when the last owner ended without closing', async () => {
+test.each([
+  ['says of the older transaction that it is the newer', 128, 0x80, 'older'],
+  ['says of the newer transaction that it is older', 128, 'less', 'newer'],
+  ['has more pages than there is room for', 124, 0x01, 'newer'],
+  ['has a root of another kind', 28, 0x20, 'newer'],
+] as const)(
+  'a beginning that %s is refused, and not taken for the log as it was before',
+  async (_what, at, change, which) => {
+    const dataDir = await writtenFolder()
+    const file = dataFileOf(dataDir)
+    const bytes = await readFile(file)
+    const [first, second] = [24, 4_096 + 24]
+    const isFirstNewer = bytes.readBigUInt64LE(first + 128) > bytes.readBigUInt64LE(second + 128)
+    const meta = isFirstNewer === (which === 'newer') ? first : second
+    if (change === 'less') bytes.writeBigUInt64LE(bytes.readBigUInt64LE(meta + at) - 2n, meta + at)
+    else bytes.writeUInt8(bytes.readUInt8(meta + at) ^ change, meta + at)
+    await writeFile(file, bytes)
+    expect(await refusalOf(dataDir, CorruptLog)).toContain('its beginning is damaged')
+  },
+)
+
+test('damaged pages are found before LMDB reads them, whether the last owner closed or not', async () => {
   const dataDir = await writtenFolder()
   const file = dataFileOf(dataDir)
   const whole = await readFile(file)
@@ -228,7 +249,7 @@ test('damaged pages are found before LMDB reads them, when the last owner ended 
     const damaged = Buffer.from(whole)
     damaged.fill(0, page * pageBytes, (page + 1) * pageBytes)
     await writeFile(file, damaged)
-    await writeFile(ownerFileOf(dataDir), gone)
+    if (page % 2 === 0) await writeFile(ownerFileOf(dataDir), gone)
     const outcome = await openEmbeddedStore({ dataDir }).catch((error: unknown) => error)
     if (outcome instanceof CorruptLog) {
       expect(outcome.message).toContain(`page ${page} is damaged`)
