@@ -89,6 +89,9 @@ export const configSchema = z.object({
     .default('on')
     .describe('on or off: whether an account may be made by user name and password alone.'),
   FRIENDS_MAX: integer(1, 10_000).default(limits.friendsMax).describe('How many friends one user may have.'),
+  HISTORY_DAYS: integer(1, limits.historyDaysMax)
+    .default(limits.historyDays)
+    .describe('After how many days messages leave the history, for everybody; the log keeps them.'),
   STRANGERS_MAY_CHAT: oneOf(['true', 'false'])
     .default('true')
     .describe('true or false: whether people who are no friends may write to each other.'),

@@ -156,7 +156,13 @@ const openStores = async (options: ServiceOptions, closers: Closers, wait: (what
   closers.push(() => database.close())
   const watch = watchDatabase(database)
   closers.push(() => watch.stop())
-  const runner = await startRunner({ store, database, logger, works: has(config, 'projections') })
+  const runner = await startRunner({
+    store,
+    database,
+    logger,
+    works: has(config, 'projections'),
+    historyDays: config.HISTORY_DAYS,
+  })
   closers.push(() => runner.stop())
   return { store, keys, database, watch, runner }
 }
@@ -215,6 +221,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
         devicePolicy: config.DEVICE_POLICY,
         userNameSignUp: config.USER_NAME_SIGN_UP === 'on',
         friendsMax: config.FRIENDS_MAX,
+        historyDays: config.HISTORY_DAYS,
         version,
         socketUrl: realtimeUrl,
       },

@@ -20,6 +20,7 @@ export interface ApiSettings {
   readonly userNameSignUp: boolean
   /** FRIENDS_MAX: friends of one user (R6). */
   readonly friendsMax: number
+  readonly historyDays: number
   readonly version: string
   /** Where sockets are opened, as clients see it. Asked at each request: the port may be known late. */
   readonly socketUrl: () => string

@@ -59,7 +59,7 @@ export const infoOperations: readonly Operation[] = [
       devicePolicy: settings.devicePolicy,
       userNameSignUp: settings.userNameSignUp,
       channels: (['sms', 'email'] as const).filter(channel => codes.serves(channel)),
-      limits: { ...limits, friendsMax: settings.friendsMax, ...edgeLimits },
+      limits: { ...limits, friendsMax: settings.friendsMax, historyDays: settings.historyDays, ...edgeLimits },
       rateLimits: buckets.on ? rateLimits : null,
     }),
   }),

@@ -90,6 +90,9 @@ export const limits = {
   /** Offline and roaming messages of one conversation in a sync (R32, R33). */
   syncMessagesPerConversationMax: 100,
   roamingDays: 7,
+  /** How long messages stay in the history (R31); HISTORY_DAYS may say another number, within the most. */
+  historyDays: 365,
+  historyDaysMax: 1_095,
   /** Keys of the app's own backend that work at once. */
   adminKeysMax: 20,
   adminKeyNameCharactersMax: 64,

@@ -14,7 +14,7 @@ const begin = statement(
   'checkpoint-begin',
   `insert into checkpoint (id, log_id, version, position) values (1, $1, $2, $3)
    on conflict (id) do update set log_id = excluded.log_id, version = excluded.version, position = excluded.position,
-     purged_before = null, purged_position = null`,
+     purged_before = null, purged_position = null, history_before = null`,
 )
 
 /** The checkpoint; undefined before the first runner started. */

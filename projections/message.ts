@@ -4,12 +4,12 @@
 import { counts, type MessageType } from '../domain/conversation/message-types.ts'
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
 import { messageText, tombstoneText } from '../domain/rows.ts'
-import { contentHashOf } from '../eventstore/sends.ts'
+import { contentHashOf, type SentMessage } from '../eventstore/sends.ts'
 import type { Recorded } from './batch.ts'
 import { copyField, copyJsonField, storableText } from './copy-text.ts'
 import { type Queryable, statement, type Transaction } from './database.ts'
 import type { Projection } from './projection.ts'
-import type { MessageTable } from './schema.ts'
+import type { MessageTable, SentKeyTable } from './schema.ts'
 import { spansOf, visibleSeq } from './visibility.ts'
 
 const columns = [
@@ -82,7 +82,7 @@ const recall = async (transaction: Transaction, events: readonly Recorded<'Messa
 
 export const messageProjection: Projection = {
   name: 'message',
-  tables: ['message'],
+  tables: ['message', 'sent_key'],
   reads: [],
   folds: ['MessageSent', 'MessageRecalled'],
   apply: async (transaction, batch) => {
@@ -242,27 +242,31 @@ export const visibleMessage = async (
   }
 }
 
-const sent = statement('message-sent', 'select * from message where client_message_id = $2 and from_id = $1 limit 1')
+/** Where a message was sent, which is not where its row last changed. */
+export const sentPositionIn = (wire: string): Position => (JSON.parse(wire) as { position: Position }).position
 
-/** The message that a sender sent under a key of theirs, as it is known since; `position` is where it was sent. */
+const sent = statement(
+  'message-sent',
+  `select conversation_id, seq, at, content_hash, wire, position from message where client_message_id = $2 and from_id = $1
+   union all
+   select conversation_id, seq, at, content_hash, null, position from sent_key where client_message_id = $2 and from_id = $1
+   limit 1`,
+)
+
+interface SentRow extends Omit<SentKeyTable, 'client_message_id' | 'from_id'> {
+  /** Null once the message has grown too old. */
+  readonly wire: string | null
+}
+
+/** The message that a sender sent under a key of theirs, whatever became of it since. */
 export const sentMessage = async (
   database: Queryable,
   from: UserId,
   clientMessageId: string,
-): Promise<
-  | {
-      readonly conversationId: ConversationId
-      readonly seq: number
-      readonly at: Instant
-      readonly position: Position
-      readonly text: string
-      readonly contentHash: number
-    }
-  | undefined
-> => {
-  const [row] = await database.query<MessageTable>(sent, [from, storableText(clientMessageId)])
+): Promise<SentMessage | undefined> => {
+  const [row] = await database.query<SentRow>(sent, [from, storableText(clientMessageId)])
   if (row === undefined) return undefined
-  const { position } = JSON.parse(row.wire) as { position: Position }
-  const { conversation_id: conversationId, seq, at, wire: text, content_hash: contentHash } = row
-  return { conversationId, seq, at, position, text, contentHash }
+  const { conversation_id: conversationId, seq, at, content_hash: contentHash, wire } = row
+  const position = wire === null ? row.position : sentPositionIn(wire)
+  return { conversationId, seq, at, position, contentHash }
 }

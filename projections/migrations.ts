@@ -48,6 +48,9 @@ const conversations = [
   'create index message_by_type on message (conversation_id, type, seq)',
   'create index message_by_recalled on message (conversation_id, seq) where recalled',
   'create index message_by_recalled_position on message (conversation_id, position) where recalled',
+  `create table sent_key (
+     client_message_id ${id}, from_id ${id}, conversation_id ${id} not null, seq integer not null, at timestamptz not null,
+     content_hash integer not null, ${position}, primary key (client_message_id, from_id))`,
   `create table inbox (
      user_id ${id}, conversation_id ${id}, kind text not null, peer_id ${id}, group_id ${id},
      cleared_seq integer not null, deleted_seq integer not null, pinned_at timestamptz,
@@ -55,6 +58,7 @@ const conversations = [
      from_seq integer not null, to_seq integer, to_countable integer, earlier_to_seq integer not null, seen_at timestamptz,
      base_seq integer not null, base_countable integer not null, own_after_base integer not null, ${position},
      primary key (user_id, conversation_id)) ${oftenChanged}`,
+  'create index inbox_by_conversation on inbox (conversation_id, user_id)',
   `create table member_span (
      user_id ${id}, conversation_id ${id}, from_seq integer, to_seq integer, to_countable integer, ${position},
      primary key (user_id, conversation_id, from_seq))`,
@@ -126,7 +130,7 @@ const notifications = [
 const checkpoint = [
   `create table checkpoint (
      id smallint primary key check (id = 1), log_id text not null, version integer not null, ${position},
-     purged_before timestamptz, purged_position char(16) collate "C")`,
+     purged_before timestamptz, purged_position char(16) collate "C", history_before timestamptz)`,
 ]
 
 /** The name holds a print of the statements: tables that other statements made are never taken for these. */

@@ -2,13 +2,14 @@
 // transaction. Rebuilt rows are the live ones, row for row. Interrupted, it leaves the serving tables as they were.
 
 import type { Logger } from 'pino'
-import type { Position } from '../domain/ids.ts'
+import type { Instant, Position } from '../domain/ids.ts'
 import { type EventStore, positionBeforeAll, type RecordedEvent, readEventsMax } from '../eventstore/port.ts'
 import { advanceCheckpoint, doubtAbout, loadCheckpoint, startOver, takeCheckpoint } from './checkpoint.ts'
 import { type Database, type Session, statement, type Transaction } from './database.ts'
 import type { Projection, ProjectionName } from './projection.ts'
 import { applyEvents, projections } from './projections.ts'
 import { deletePurged } from './purge.ts'
+import { deleteHistory } from './retention.ts'
 import type { CheckpointTable, TableName } from './schema.ts'
 import { aimAtShadows, dropShadows, finishShadows, makeShadows, swapShadows } from './shadow.ts'
 
@@ -108,6 +109,9 @@ const readerFrom = (store: EventStore, after: Position) => {
   }
 }
 
+/** Messages were deleted from the tables that serve since they were from the shadow tables. */
+class HistoryMoved extends Error {}
+
 /** Projections that are folded after those of the stage before, on a connection of their own. */
 interface Stage {
   readonly session: Session
@@ -126,6 +130,8 @@ interface Rebuild {
   readonly options: RebuildOptions
   position: Position
   events: number
+  /** Messages from before this time are gone from the shadow tables; null: all are there. */
+  historyBefore: Instant | null
 }
 
 const foldStage = ({ session, projections: staged }: Stage, events: readonly RecordedEvent[]): Promise<void> =>
@@ -179,10 +185,30 @@ const foldTo = async (rebuild: Rebuild, target: Position): Promise<void> => {
   rebuild.position = position
 }
 
-/** The last stretch and the swap, while nobody else can write. False: some query held a table too long. */
+/** Deletes from the shadow tables the messages that are deleted from the ones that serve. */
+const forgetHistory = async (rebuild: Rebuild): Promise<void> => {
+  const { session, tables, options } = rebuild
+  const before = (await loadCheckpoint(session))?.history_before ?? null
+  if (before === null || before === rebuild.historyBefore || !tables.includes('message')) return
+  const inShadows: Session['transaction'] = work =>
+    session.transaction(async transaction => {
+      await aimAtShadows(transaction)
+      return work(transaction)
+    })
+  const movesBases = tables.includes('inbox')
+  await deleteHistory({ read: inShadows, write: inShadows, movesBases }, before, options.signal)
+  options.signal?.throwIfAborted()
+  rebuild.historyBefore = before
+}
+
+/**
+ * The last stretch and the swap, while nobody else can write. False: some query held a table too long, or messages were deleted
+ * meanwhile that the shadow tables still have.
+ */
 const swap = async (rebuild: Rebuild): Promise<boolean> => {
   const { session, store, tables } = rebuild
   const fold = async (transaction: Transaction, checkpoint: CheckpointTable) => {
+    if (tables.includes('message') && checkpoint.history_before !== rebuild.historyBefore) throw new HistoryMoved()
     if (checkpoint.log_id !== store.logId)
       throw new RebuildRefused('The read models were changed meanwhile. Try again.')
     // Not the walking reader: what it has read is lost when the swap has to be tried again.
@@ -208,7 +234,7 @@ const swap = async (rebuild: Rebuild): Promise<boolean> => {
     })
     return true
   } catch (error) {
-    if (isInTheWay(error)) return false
+    if (isInTheWay(error) || error instanceof HistoryMoved) return false
     throw refusalOfDependents(error) ?? error
   }
 }
@@ -240,12 +266,17 @@ const run = async (rebuild: Rebuild, isAll: boolean, indexesAtOnce: boolean): Pr
   await catchUp(rebuild, isAll)
   await finishShadows(session, tables, indexesAtOnce)
   await catchUp(rebuild, isAll)
+  await forgetHistory(rebuild)
   for (let tries = 1; !(await swap(rebuild)); tries++) {
-    options.logger?.warn({ tries }, 'rebuild: the swap waits for long queries on the read models')
+    options.logger?.warn(
+      { tries },
+      'rebuild: the swap waits for long queries on the read models, or for the shadow tables',
+    )
     if (tries === swapTriesMax) {
       throw new RebuildRefused('Long queries kept the tables from being swapped. Try again later.')
     }
     await catchUp(rebuild, isAll)
+    await forgetHistory(rebuild)
   }
 }
 
@@ -305,6 +336,7 @@ export const rebuild = async (
     options,
     position: positionBeforeAll,
     events: 0,
+    historyBefore: null,
   }
   try {
     await alone(database, session, () => run(rebuilding, isAll, database.kind === 'pglite'))

@@ -22,6 +22,7 @@ import { isAway, isDamage, isNoTable } from './postgres.ts'
 import type { ProjectionName } from './projection.ts'
 import { applyEvents, CannotFold } from './projections.ts'
 import { schedulePurge } from './purge.ts'
+import { type Retention, scheduleRetention } from './retention.ts'
 
 /** How often one who stands by asks whether it may work. */
 const standbyMs = 500
@@ -47,6 +48,8 @@ export interface RunnerOptions {
   readonly logger: Logger
   /** False where another process folds: then only `position` and `passed` are of use. Default true. */
   readonly works?: boolean
+  /** After how many days messages are deleted from the read models. Default: never. */
+  readonly historyDays?: number
   readonly nowMs?: () => number
   /** How long a log may end before the read models do until they start over. Default: 0 on PGlite, else 10 s. */
   readonly beyondHeadMsMax?: number
@@ -166,23 +169,26 @@ class FoldingRunner implements Runner {
   }
 
   async #run(): Promise<void> {
-    const { database, logger } = this.#options
+    const { database, logger, historyDays: days, nowMs = Date.now } = this.#options
     const { signal } = this.#abort
     let pauseMs = pauseMsMin
     while (!signal.aborted) {
       const applied = this.counters.batches
       let session: Session | undefined
       let purge: { stop: () => void } | undefined
+      let retention: Retention | undefined
       try {
         session = await database.session()
         await this.#standBy(session)
         purge = schedulePurge(database, logger)
-        await this.#lead(session)
+        retention = days === undefined ? undefined : scheduleRetention(database, { days, nowMs, logger })
+        await this.#lead(session, retention)
       } catch (error) {
         if (!signal.aborted && !(await this.#mend(error))) this.#explain(error)
       } finally {
         this.isWorking = false
         purge?.stop()
+        await retention?.stop()
         await session?.release().catch(() => {})
       }
       pauseMs = this.counters.batches > applied ? pauseMsMin : Math.min(pauseMs * 2, pauseMsMax)
@@ -213,9 +219,13 @@ class FoldingRunner implements Runner {
   }
 
   /** Works until something fails or the signal aborts. */
-  async #lead(session: Session): Promise<void> {
+  async #lead(session: Session, retention: Retention | undefined): Promise<void> {
     const { store, logger } = this.#options
     let position = await this.#prepare(session)
+    const head = await store.head()
+    let isBehind = position < head
+    // Not before the log is folded that was there: made anew, the read models hold all of it for that long.
+    if (!isBehind) void retention?.run()
     this.#feed?.stop()
     const feed = startFeed(store, position)
     this.#feed = feed
@@ -237,6 +247,9 @@ class FoldingRunner implements Runner {
       this.stuck = undefined
       this.#inHand = []
       this.#watch.advance(position)
+      if (!isBehind || position < head) continue
+      isBehind = false
+      void retention?.run()
     }
   }
 

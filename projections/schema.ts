@@ -36,6 +36,8 @@ export interface CheckpointTable {
   purged_before: Instant | null
   /** The newest position such a tombstone had: a device that asks for changes since this or earlier must sync in full. */
   purged_position: Position | null
+  /** Messages from before this time are gone. */
+  history_before: Instant | null
 }
 
 export interface AccountTable {
@@ -149,6 +151,18 @@ export interface MessageTable {
   position: Position
 }
 
+/** What stays of a message that grew too old: enough to know its repeat. */
+export interface SentKeyTable {
+  client_message_id: string
+  from_id: UserId
+  conversation_id: ConversationId
+  seq: number
+  at: Instant
+  content_hash: number
+  /** Where it was sent. */
+  position: Position
+}
+
 /** One user's side of one conversation. */
 export interface InboxTable {
   user_id: UserId
@@ -176,7 +190,10 @@ export interface InboxTable {
   earlier_to_seq: number
   /** Time of the last message that could be seen when a span last closed. */
   seen_at: Instant | null
-  /** max(read, cleared, from_seq - 1), each clamped to what could be seen at its own event: what is above it is unread. */
+  /**
+   * max(read, cleared, from_seq - 1), each clamped to what could be seen at its own event, and never below what grew too old:
+   * what is above it is unread.
+   */
   base_seq: number
   /** Countable number of the message base_seq. */
   base_countable: number
@@ -308,6 +325,7 @@ export interface Schema {
   friend_request: FriendRequestTable
   conversation: ConversationTable
   message: MessageTable
+  sent_key: SentKeyTable
   inbox: InboxTable
   member_span: MemberSpanTable
   group: GroupTable
@@ -330,6 +348,7 @@ const allTables = {
   friend_request: true,
   conversation: true,
   message: true,
+  sent_key: true,
   inbox: true,
   member_span: true,
   group: true,

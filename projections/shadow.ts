@@ -17,6 +17,7 @@ const indexesLast: ReadonlySet<string> = new Set([
   'session_by_removed',
   'blocklist_by_removed',
   'group_by_creator',
+  'inbox_by_conversation',
   'member_by_user',
   'member_by_removed',
   'notification_by_order',

@@ -93,6 +93,7 @@ describe('the three roles', () => {
       DEVICE_POLICY: 'one',
       USER_NAME_SIGN_UP: 'off',
       FRIENDS_MAX: '500',
+      HISTORY_DAYS: '1095',
       STRANGERS_MAY_CHAT: 'false',
       CORS_ORIGINS: 'https://chat.example.org',
       TRUST_PROXY: '10.0.0.0/8',

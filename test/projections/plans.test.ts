@@ -3,8 +3,10 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { GroupId } from '../../domain/ids.ts'
+import { instantPlusSeconds } from '../../domain/instants.ts'
 import { usersByIds, usersByNamePrefix } from '../../projections/account.ts'
 import { announcementsOf } from '../../projections/announcement.ts'
+import type { Recorded } from '../../projections/batch.ts'
 import { blocklistChangesOf, blocklistOf } from '../../projections/blocklist.ts'
 import type { Database, Parameter, Session, Statement, Transaction } from '../../projections/database.ts'
 import {
@@ -44,6 +46,7 @@ import {
 import { allMembersOf, memberOf, membersOf } from '../../projections/member.ts'
 import { historyPage, sentMessage, visibleMessage } from '../../projections/message.ts'
 import { notificationChangesOf, notificationsOf } from '../../projections/notification.ts'
+import { deleteOldMessages } from '../../projections/retention.ts'
 import { sessionChangesOf, sessionsOf } from '../../projections/session.ts'
 import { syncOf } from '../../projections/sync.ts'
 import { announce } from '../support/announcement-ledger.ts'
@@ -172,6 +175,8 @@ describe.each(databaseKinds)('plans on %s', kind => {
       historyPage(database, id, room, { ...page, after: 3, types: ['notification'] }),
     ])
     await Promise.all([syncOf(database, id, null), syncOf(database, id, since)])
+    const first = ledger.events.find(({ type }) => type === 'MessageSent') as Recorded<'MessageSent'>
+    expect(await deleteOldMessages(database, instantPlusSeconds(first.data.at, 1))).toBe(1)
   })
   afterAll(() => opened.dispose())
 

@@ -260,6 +260,7 @@ export const steps = (most: number): fc.Arbitrary<Step[]> =>
 
 interface Said {
   readonly seq: number
+  readonly at: string
   readonly from: string
   readonly counts: boolean
   readonly position: string
@@ -277,11 +278,15 @@ export interface Expected {
   readonly isMuted: boolean
 }
 
-/** Counts by walking the log; undefined when the user has no such conversation. */
+/**
+ * Counts by walking the log; undefined when the user has no such conversation.
+ * @param before messages from before this time have grown too old
+ */
 export const expectedOf = (
   events: readonly RecordedEvent[],
   userId: UserId,
   conversationId: ConversationId,
+  before: Instant | '' = '',
 ): Expected | undefined => {
   const said: Said[] = []
   const spans: { from: number; to: number | undefined }[] = []
@@ -295,7 +300,14 @@ export const expectedOf = (
     const data = anyData as any
     if (type === 'MessageSent' && data.conversationId === conversationId) {
       if (isParty && spans.length === 0) spans.push({ from: 1, to: undefined })
-      said.push({ seq: data.seq, from: data.from, counts: data.type === 'text', position: '', recalled: false })
+      said.push({
+        seq: data.seq,
+        at: data.at,
+        from: data.from,
+        counts: data.type === 'text',
+        position: '',
+        recalled: false,
+      })
     } else if (type === 'MessageRecalled' && data.conversationId === conversationId) {
       for (const message of said) if (message.seq === data.seq) message.recalled = true
     } else if (isGroup && data.groupId === conversationId.slice(6)) {
@@ -320,10 +332,11 @@ export const expectedOf = (
   if (spans.length === 0) return undefined
   const last = lastVisible()
   const end = spans.at(-1)?.to ?? Number.POSITIVE_INFINITY
+  const kept = said.filter(({ at }) => at >= before)
   return {
-    visible: said.map(({ seq }) => seq).filter(seq => canSee(seq) && seq > marks.cleared),
+    visible: kept.map(({ seq }) => seq).filter(seq => canSee(seq) && seq > marks.cleared),
     lastSeq: last,
-    unread: said.filter(
+    unread: kept.filter(
       ({ seq, from, counts, recalled }) => seq > marks.base && seq <= end && counts && !recalled && from !== userId,
     ).length,
     isListed: last > marks.deleted,

@@ -108,7 +108,7 @@ export const empty = (database: Database): Promise<void> =>
       `insert into checkpoint (id, log_id, version, position)
        values (1, '${testLogId}', ${readModelsVersion}, '${positionBeforeAll}')
        on conflict (id) do update set position = excluded.position, log_id = excluded.log_id, version = excluded.version,
-         purged_before = null, purged_position = null`,
+         purged_before = null, purged_position = null, history_before = null`,
     )
   })
 
