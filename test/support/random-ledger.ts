@@ -278,6 +278,9 @@ export interface Expected {
   readonly isMuted: boolean
 }
 
+/** Each holds all marks of its user. */
+const isMark = (type: string): boolean => type.startsWith('Conversation') || type === 'AnnouncementSeen'
+
 /**
  * Counts by walking the log; undefined when the user has no such conversation.
  * @param before messages from before this time have grown too old
@@ -320,7 +323,7 @@ export const expectedOf = (
       }
       const span = spans.at(-1)
       if (type === 'MembersRemoved' && data.userIds.includes(userId) && span !== undefined) span.to = said.length
-    } else if (type.startsWith('Conversation') && data.userId === userId && data.conversationId === conversationId) {
+    } else if (isMark(type) && data.userId === userId && data.conversationId === conversationId) {
       if (isGroup && spans.length === 0) continue
       const visible = lastVisible()
       marks.muted = data.marks.doNotDisturb || data.marks.reminder === 'none'
