@@ -124,6 +124,15 @@ describe('signing in', () => {
     await ended(first)
   })
 
+  it('on many devices at once leaves no more than may be', async () => {
+    await api.ok('POST /v1/accounts', { body: { userName: 'crowd', password: testPassword, name: 'x' } })
+    const devices = Array.from({ length: limits.sessionsMax + 5 }, (_, index) => `device-${index}`)
+    const signedIn = await Promise.all(devices.map(device => api.signIn('crowd', device)))
+    const answers = await Promise.all(signedIn.map(({ token }) => api.ask('GET /v1/users/me', { token })))
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(limits.sessionsMax)
+    expect(answers.filter(({ body }) => body.code === 'session.ended')).toHaveLength(5)
+  })
+
   it('follows the policy of the server', async () => {
     for (const [devicePolicy, staying] of [
       ['one', []],

@@ -162,3 +162,40 @@ describe('what nobody answered', () => {
     expect(notesOf(cyd)).toEqual([{ kind: 'groupApplicationExpired', state: 'none' }])
   })
 })
+
+test('a dissolved group is read by those who were in it, each as far as they were, and by nobody else (R16)', async () => {
+  const [ada, bob, cyd] = await enter('ada', 'bob', 'cyd')
+  const [dee] = await enter('dee')
+  const memberIds = [bob.userId, cyd.userId]
+  const group = { inviteeConsent: 'none', searchable: true, joinMode: 'free', historyBeforeJoin: true, memberIds }
+  const { path, conversationId, groupId } = await made(ada, { ...group, name: 'Lost Engines' })
+  expectOk(await ask(ada, 'POST', `${path}/announcements`, { text: 'Welcome.', popup: true }))
+  await ada.say(conversationId, 'early')
+  expectOk(await ask(ada, 'POST', `${path}/members/remove`, { userIds: [cyd.userId] }))
+  await scene.quiet(ada, bob, cyd)
+  await ada.say(conversationId, 'late')
+  expectOk(await ask(ada, 'DELETE', path))
+  await scene.quiet(ada, bob, cyd, dee)
+
+  const textsOf = async (player: Player) =>
+    (await player.history(conversationId)).flatMap(({ body }) => (body as { text?: string }).text ?? [])
+  for (const player of [ada, bob]) expect(await textsOf(player)).toEqual(['early', 'late'])
+  expect(await textsOf(cyd)).toEqual(['early'])
+
+  const nothing = { groupId: 'nogroup', conversationId: 'group:nogroup' }
+  for (const [method, pathOf, body] of [
+    ['GET', (at: typeof nothing) => `/v1/conversations/${at.conversationId}`],
+    ['GET', (at: typeof nothing) => `/v1/conversations/${at.conversationId}/messages`],
+    ['GET', (at: typeof nothing) => `/v1/groups/${at.groupId}`],
+    ['GET', (at: typeof nothing) => `/v1/groups/${at.groupId}/members`],
+    ['GET', (at: typeof nothing) => `/v1/groups/${at.groupId}/announcements`],
+    ['POST', (at: typeof nothing) => `/v1/conversations/${at.conversationId}/read`, { seq: 1 }],
+  ] as const) {
+    const refused = await ask(dee, method, pathOf({ groupId: String(groupId), conversationId }), body)
+    expect(refused.status, pathOf(nothing)).toBe(404)
+    expect(refused.body).toEqual((await ask(dee, method, pathOf(nothing), body)).body)
+  }
+  expect(expectOk(await ask(dee, 'GET', '/v1/groups/search?q=lost%20engines')).items).toEqual([])
+  expect((await ask(dee, 'POST', `${path}/join`, {})).body.code).toMatch(/^group\.(dissolved|not-found)$/)
+  expect(expectOk(await ask(dee, 'GET', '/v1/conversations')).items).toEqual([])
+})
