@@ -70,7 +70,8 @@ const notices: Notices = {
   AnnouncementDeleted: nothing,
 }
 
-const bodyOf = (event: RecordedEvent): NotificationBody | undefined =>
+/** What the members of the group read of the event; undefined when nothing is to be told. */
+export const noticeOf = (event: RecordedEvent): NotificationBody | undefined =>
   Object.hasOwn(notices, event.type) ? notices[event.type as GroupEvent['type']](event.data as never) : undefined
 
 /** The follower that writes the notification messages: of one group in the order of its events, of several at once. */
@@ -86,7 +87,7 @@ export const noticesFollower = (node: Node): Follower => {
     react: async events => {
       const byGroup = new Map<GroupId, NotifyCommand[]>()
       for (const event of events) {
-        const body = bodyOf(event)
+        const body = noticeOf(event)
         if (body === undefined) continue
         const { groupId, at } = event.data as GroupEvent['data']
         const command = { conversationId: groupConversationId(groupId), sourceId: event.id, sourceAt: at, body }

@@ -3,28 +3,14 @@
 
 import type { MessageSent } from '../../domain/conversation/events.ts'
 import type { FollowerAdvanced } from '../../domain/follower/events.ts'
-import type { GroupEvent } from '../../domain/group/events.ts'
 import { type Position, streamOf } from '../../domain/ids.ts'
-import type { EventStore, RecordedEvent } from '../../eventstore/port.ts'
+import type { EventStore } from '../../eventstore/port.ts'
+import { noticeOf } from '../../followers/notices.ts'
 import { type Api, type Device, expectOk } from './device.ts'
 import type { Person, Reached } from './service.ts'
 
 const noticesMsMax = 60_000
 const readableMsMax = 60_000
-
-const groupEvents: ReadonlySet<string> = new Set<GroupEvent['type']>([
-  'GroupCreated',
-  'MembersAdded',
-  'MembersRemoved',
-  'OwnerTransferred',
-  'AdminAdded',
-  'AdminRemoved',
-  'GroupDissolved',
-])
-
-/** Whether the conversation is told of the event: all but a group that begins with nobody else in it. */
-const isTold = ({ type, data }: RecordedEvent): boolean =>
-  groupEvents.has(type) && (type !== 'GroupCreated' || (data as { memberIds: readonly string[] }).memberIds.length > 0)
 
 /** Resolves when every group event after `from` has its message. @returns the position of the newest event then seen */
 export const whenToldOf = async (store: EventStore, from: Position | 'start'): Promise<Position> => {
@@ -33,7 +19,7 @@ export const whenToldOf = async (store: EventStore, from: Position | 'start'): P
   const untold = new Set<string>()
   for await (const events of store.subscribe({ from, signal: AbortSignal.timeout(noticesMsMax) })) {
     for (const event of events) {
-      if (isTold(event)) untold.add(event.id)
+      if (noticeOf(event) !== undefined) untold.add(event.id)
       if (event.type === 'MessageSent') untold.delete((event.data as MessageSent['data']).clientMessageId)
     }
     const position = events.at(-1)?.position

@@ -30,6 +30,7 @@ import { whenReadable } from './quiet.ts'
 import { createPostgresDatabase, postgresUrl } from './read-models.ts'
 
 const codeMsMax = 45_000
+const keyKnownMsMax = 45_000
 
 type PostgresDatabase = Awaited<ReturnType<typeof createPostgresDatabase>>
 
@@ -165,6 +166,8 @@ export class TestService {
   async adminKey(): Promise<string> {
     const made = await createAdminKey(adminKeysOver(this.store, systemClock, raise), 'backend')
     if (isRejection(made)) throw new Error(made.detail)
+    const isKnown = async () => (await this.api('GET', '/v1/admin/events?limit=1', { token: made.key })).status === 200
+    await vi.waitUntil(isKnown, { timeout: keyKnownMsMax })
     return made.key
   }
 
