@@ -95,6 +95,9 @@ export const configSchema = z.object({
   STRANGERS_MAY_CHAT: oneOf(['true', 'false'])
     .default('true')
     .describe('true or false: whether people who are no friends may write to each other.'),
+  RECEIPT_GROUP_MEMBERS_MAX: integer(0, 500)
+    .default(limits.receiptGroupMembersMax)
+    .describe('Groups that may have more members than this have no read receipts; 0: none has.'),
   SMTP_URL: url(['smtp', 'smtps'], 'smtps://user:password@host:465')
     .optional()
     .describe(

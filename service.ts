@@ -177,6 +177,7 @@ const openNode = async (
     clock: systemClock,
     readModelLagEvents: () => runner.lag().events,
     strangersMayChat: config.STRANGERS_MAY_CHAT === 'true',
+    receiptGroupMembersMax: config.RECEIPT_GROUP_MEMBERS_MAX,
     lookUpSend: async (from, clientMessageId, after) => {
       if (!(await runner.passed(after, lookUpMsMax)))
         throw new ReadModelsBehind('The read models are behind. Try again in a moment.')
@@ -222,6 +223,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
         userNameSignUp: config.USER_NAME_SIGN_UP === 'on',
         friendsMax: config.FRIENDS_MAX,
         historyDays: config.HISTORY_DAYS,
+        receiptGroupMembersMax: config.RECEIPT_GROUP_MEMBERS_MAX,
         version,
         socketUrl: realtimeUrl,
       },

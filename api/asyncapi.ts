@@ -148,7 +148,7 @@ const serverMessages = (operations: readonly Operation[]): Readonly<Record<strin
       { op: 'put', ...where, value: blocked },
     ),
     patch: server(
-      'Changed fields of a row; who does not hold the row ignores it.',
+      'Changed fields of a row; who does not hold the row ignores it. Those of a message go for `lastMessage` too, where it is that one.',
       byCollection(all, collection => ({ ...named(collection), set: rowOf(collection).partial() }), patch),
       {
         op: 'patch',

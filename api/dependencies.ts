@@ -21,6 +21,8 @@ export interface ApiSettings {
   /** FRIENDS_MAX: friends of one user (R6). */
   readonly friendsMax: number
   readonly historyDays: number
+  /** RECEIPT_GROUP_MEMBERS_MAX: members that a group may have at most to have read receipts (X1). */
+  readonly receiptGroupMembersMax: number
   readonly version: string
   /** Where sockets are opened, as clients see it. Asked at each request: the port may be known late. */
   readonly socketUrl: () => string

@@ -111,6 +111,8 @@ export const errorTable: { readonly [Code in ErrorCode]: ErrorRow } = {
   'message.not-sender': row(403, 'Not the sender'),
   'message.recall-too-late': row(409, 'Too late to recall'),
   'message.not-recallable': row(409, 'Not recallable'),
+  'message.receipts-unavailable': row(422, 'No receipts here'),
+  'receipt.not-found': row(404, 'No receipts asked for'),
   'admin-key.limit': row(409, 'Too many admin keys'),
   'admin-key.not-found': row(404, 'No such admin key'),
   'idempotency.mismatch': row(409, 'The key was used for another request'),

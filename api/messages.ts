@@ -2,19 +2,17 @@
 // Sending is the hot path: it hands over and adds nothing.
 
 import { z } from 'zod'
-import { conversation } from '../domain/conversation/conversation.ts'
 import { messageTypes } from '../domain/conversation/message-types.ts'
 import { isRejection } from '../domain/decider.ts'
-import { type Group, group, roleIn } from '../domain/group/group.ts'
-import { type ConversationId, conversationParts, streamOf, type UserId } from '../domain/ids.ts'
+import { roleIn } from '../domain/group/group.ts'
+import { type ConversationId, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { message } from '../domain/message/message.ts'
 import type { MessageContent } from '../eventstore/sends.ts'
-import { type HistoryPlace, historyPage, type VisibleMessage, visibleMessage } from '../projections/message.ts'
+import { type HistoryPlace, historyPage, type VisibleMessage } from '../projections/message.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
-import { isRefusal, type Refusal, refuse } from './errors.ts'
-import { afterMsMax, readModelsBehind } from './execution.ts'
+import { isRefusal } from './errors.ts'
 import {
   clientMessageId,
   conversationId,
@@ -30,6 +28,7 @@ import {
   wholeNumber,
 } from './fields.ts'
 import { noSuchConversation } from './inbox-access.ts'
+import { groupOf, seenMessages } from './message-access.ts'
 import { type Call, type Operation, operation, rawJson } from './operation.ts'
 
 type Dependencies = OperationDependencies
@@ -43,6 +42,9 @@ const sendBody = z.strictObject({
   ext: text(1, limits.extCharactersMax)
     .optional()
     .meta({ description: "The app's own data; the server never looks into it." }),
+  receipt: z.boolean().optional().meta({
+    description: 'In a small group: tell me how many have read it, and who. See `limits.receiptGroupMembersMax`.',
+  }),
 })
 
 const send = async (
@@ -57,6 +59,7 @@ const send = async (
     from: call.caller.userId,
     clientMessageId: args.clientMessageId,
     content,
+    receipt: args.receipt === true,
   })
   return isRejection(sent) ? sent : { seq: sent.seq, at: sent.at, position: sent.position }
 }
@@ -101,33 +104,8 @@ const history = async (
   return page === undefined ? noSuchConversation : rawJson(page)
 }
 
-const noSuchMessage = refuse('message.not-found', 'There is no such message for you.')
-
-/** The message if the caller may see it. Devices hear of messages before the read models do: those are waited for. */
-const seen = async (
-  { node, database, passed }: Dependencies,
-  userId: UserId,
-  id: ConversationId,
-  wanted: number,
-): Promise<VisibleMessage | Refusal | undefined> => {
-  const found = await visibleMessage(database, userId, id, wanted)
-  if (found !== undefined) return found
-  const { state } = await node.load(conversation, streamOf.conversation(id))
-  if (wanted > state.lastSeq) return undefined
-  const [event] = await node.store.read(streamOf.conversation(id), {
-    from: wanted - 1,
-    direction: 'forwards',
-    limit: 1,
-  })
-  if (event === undefined) return undefined
-  if (!(await passed(event.position, afterMsMax))) return readModelsBehind
-  return visibleMessage(database, userId, id, wanted)
-}
-
 const recallParams = z.strictObject({ conversationId, seq })
 const recallBody = z.strictObject({ reason: text(1, limits.recallReasonCharactersMax).optional() })
-
-const noGroup: Group = { status: 'none' }
 
 const recall = async (
   dependencies: Dependencies,
@@ -137,11 +115,10 @@ const recall = async (
   const { node } = dependencies
   const by = call.caller.userId
   const id = args.conversationId as ConversationId
-  const found = await seen(dependencies, by, id, args.seq)
-  if (found === undefined) return noSuchMessage
-  if (isRefusal(found)) return found
-  const parts = conversationParts(id)
-  const state = parts?.kind === 'group' ? (await node.load(group, streamOf.group(parts.groupId))).state : noGroup
+  const seen = await seenMessages(dependencies, by, id, [args.seq])
+  if (isRefusal(seen)) return seen
+  const found = seen.get(args.seq) as VisibleMessage
+  const state = await groupOf(node, id)
   const facts = { message: found, byRole: roleIn(state, by), fromRole: roleIn(state, found.from) }
   const command = {
     type: 'RecallMessage',
@@ -169,6 +146,10 @@ const messageRow = z.object({
   countable: reply.count.meta({ description: 'Running number of the messages that count as unread.' }),
   counts: z.boolean().optional().meta({ description: 'Of a recalled message: whether it counted.' }),
   recalled: z.object({ at: reply.instant, by: reply.id, reason: reply.text.optional() }).optional(),
+  receipt: z.object({ read: reply.count, unread: reply.count }).nullable().optional().meta({
+    description:
+      'The message asks for receipts. To its sender: how many of the asked have read it. To everybody else: as it was sent. null once recalled.',
+  }),
   position: reply.position,
 })
 
@@ -212,6 +193,7 @@ export const messageOperations: readonly Operation[] = [
       'group.dissolved',
       'group.muted',
       'group.all-muted',
+      'message.receipts-unavailable',
     ],
     example: {
       params: { conversationId: example.conversationId },

@@ -23,6 +23,7 @@ import { messageOperations } from './messages.ts'
 import { notificationOperations } from './notifications.ts'
 import type { Operation } from './operation.ts'
 import { presenceOperations } from './presence.ts'
+import { receiptOperations } from './receipts.ts'
 import { sessionOperations } from './sessions.ts'
 import { syncOperations } from './sync.ts'
 import { userSearchOperations } from './user-search.ts'
@@ -51,6 +52,7 @@ export const operations: readonly Operation[] = [
   ...announcementOperations,
   ...conversationOperations,
   ...messageOperations,
+  ...receiptOperations,
   ...notificationOperations,
   ...syncOperations,
   ...adminAccountOperations,

@@ -116,7 +116,7 @@ const messageEvent = (conversationId: ConversationId, seq: number, from: UserId,
   const members = new Map([[from, { role: 'owner' as const, joinedAt: at }]])
   const anyGroup = { status: 'open', members, mutes: new Map(), muteAll: 'none' } as never
   const facts = conversationId.startsWith('group:')
-    ? ({ kind: 'group', group: anyGroup } as const)
+    ? ({ kind: 'group', group: anyGroup, receiptMembersMax: limits.receiptGroupMembersMax } as const)
     : ({ kind: 'p2p', recipientIsLive: true, senderIsBlocked: false, senderIsStranger: false } as const)
   const decided = mustGo(conversation.decide(command, state, facts))
   if (isRejection(decided)) throw new Error('refused')

@@ -107,6 +107,7 @@ export const eventCatalogue: { readonly [Type in EventType]: EventRow<Type> } = 
   AnnouncementSeen: plain,
   MessageSent: { secret: [], personal: ['body'] },
   MessageRecalled: { secret: [], personal: ['reason'] },
+  ReceiptGiven: plain,
   ConversationRead: plain,
   ConversationPinned: plain,
   ConversationUnpinned: plain,

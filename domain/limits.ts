@@ -76,6 +76,9 @@ export const limits = {
   announcementsKeptMax: 50,
   /** A sender's own recall; owner and admins of a group at any time. */
   recallWindowSeconds: 120,
+  /** Read receipts (R34, X1): members a group may have that has them, RECEIPT_GROUP_MEMBERS_MAX may say another number; messages in one call. */
+  receiptGroupMembersMax: 100,
+  receiptsPerCallMax: 50,
   /** Pinned conversations of one user (R80). */
   pinnedConversationsMax: 100,
   /** Conversations in one clear (R72). */

@@ -77,6 +77,8 @@ export const rejectionCodes = [
   'message.not-sender',
   'message.recall-too-late',
   'message.not-recallable',
+  'message.receipts-unavailable',
+  'receipt.not-found',
   // admin keys
   'admin-key.limit',
   'admin-key.not-found',

@@ -1,9 +1,10 @@
 // Owns how the rows of every collection look to clients: the same over HTTP, in the sync and in live frames.
 // Builders are pure and total; whoever has the values (a read model, a held state) builds the same text.
 
+import type { MessageSent } from './conversation/events.ts'
 import type { ConversationId, GroupId, Instant, Position, SessionId, UserId } from './ids.ts'
 import type { Reminder } from './inbox/events.ts'
-import type { MessageRecalled } from './message/events.ts'
+import type { MessageRecalled, ReceiptGiven } from './message/events.ts'
 import type { Platform } from './session/events.ts'
 
 export const collections = [
@@ -75,14 +76,41 @@ export const announcementFields = (
 export const conversationRowText = (row: ConversationRow, lastMessageText: string | null): string =>
   `${JSON.stringify(row).slice(0, -1)},"lastMessage":${lastMessageText ?? 'null'}}`
 
+/** How many of those whom a message asked have read it, and how many have not (R34). */
+export interface ReceiptFields {
+  readonly receipt: { readonly read: number; readonly unread: number }
+}
+
+/** The fields that a receipt changes for the sender, the same in the frame and in the row. */
+export const receiptFieldsOf = ({ read, unread }: Pick<ReceiptGiven['data'], 'read' | 'unread'>): ReceiptFields => ({
+  receipt: { read, unread },
+})
+
+/** Who is asked for a receipt is nobody's business but the sender's: the row says how many. */
+const textWithReceipt = ({ receiptsFrom, ...data }: MessageSent['data'], position: Position): string =>
+  JSON.stringify({ ...data, ...receiptFieldsOf({ read: 0, unread: receiptsFrom?.length ?? 0 }), position })
+
 /** A message's wire text: the recorded JSON text of MessageSent's data with the position added. */
-export const messageText = (recordedText: string, position: Position): string =>
-  `${recordedText.slice(0, -1)},"position":"${position}"}`
+export const messageText = ({
+  data,
+  text,
+  position,
+}: {
+  readonly data: MessageSent['data']
+  readonly text: string
+  readonly position: Position
+}): string =>
+  data.receiptsFrom === undefined ? `${text.slice(0, -1)},"position":"${position}"}` : textWithReceipt(data, position)
+
+/** The wire text of a message as its sender gets it after a receipt. */
+export const textAfterReceipt = (wireText: string, given: ReceiptGiven['data']): string =>
+  JSON.stringify({ ...JSON.parse(wireText), ...receiptFieldsOf(given) })
 
 /** What a device merges into a message it holds once it was recalled; the same fields stand in the stored row. */
 export interface RecalledFields {
   readonly body: Readonly<Record<string, never>>
   readonly ext?: null
+  readonly receipt?: null
   readonly from: UserId
   readonly countable: number
   /** Whether the message counted as unread, for a device that does not hold it. */
@@ -94,6 +122,7 @@ export interface RecalledFields {
 export const recalledFieldsOf = (recall: MessageRecalled['data']): RecalledFields => ({
   body: {},
   ...(recall.hadExt ? { ext: null } : undefined),
+  ...(recall.hadReceipt === true ? { receipt: null } : undefined),
   from: recall.from,
   countable: recall.countable,
   counts: recall.counts,

@@ -5,6 +5,7 @@ import { account } from '../domain/account/account.ts'
 import type { Decider, DomainEvent, Rejection } from '../domain/decider.ts'
 import { identity } from '../domain/identity/identity.ts'
 import { type Position, type SessionId, streamOf, type UserId } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
 import type { RejectionCode } from '../domain/rejections.ts'
 import { session, sessionIsValid } from '../domain/session/session.ts'
 import { both, isPromise } from './at-hand.ts'
@@ -73,6 +74,8 @@ export interface NodeDependencies {
   readonly readModelLagEvents: () => number
   /** STRANGERS_MAY_CHAT; they may unless told otherwise. */
   readonly strangersMayChat?: boolean
+  /** RECEIPT_GROUP_MEMBERS_MAX; the usual limit unless told otherwise. */
+  readonly receiptGroupMembersMax?: number
   /** For tests: waits before another try that pass at once. */
   readonly delay?: (milliseconds: number) => Promise<void>
   readonly onError: (error: unknown, what: string) => void
@@ -144,8 +147,9 @@ export const startNode = async (dependencies: NodeDependencies): Promise<Node> =
       sessionIsValid(accountHeld.state, sessionHeld.state, sessionId),
     )
 
-  const { strangersMayChat = true } = dependencies
-  const { send, notify } = createSend({ ...dependencies, handle, load, isLive, recentSends, strangersMayChat })
+  const { strangersMayChat = true, receiptGroupMembersMax = limits.receiptGroupMembersMax } = dependencies
+  const rules = { strangersMayChat, receiptGroupMembersMax }
+  const { send, notify } = createSend({ ...dependencies, handle, load, isLive, recentSends, ...rules })
 
   await recentSends.load(store, start)
 

@@ -33,6 +33,8 @@ export interface SendCommand {
   readonly from: UserId
   readonly clientMessageId: string
   readonly content: MessageContent
+  /** Whether the sender wants to be told who reads it (R34). */
+  readonly receipt?: boolean
 }
 
 /** A message that the server writes because of an event; the event's id is its key, the event's time its age (R65). */
@@ -70,6 +72,8 @@ export interface SendDependencies {
   readonly readModelLagEvents: () => number
   /** Whether people who are no friends may write to each other (R8). */
   readonly strangersMayChat: boolean
+  /** Groups that may have more members than this have no receipts (X1). */
+  readonly receiptGroupMembersMax: number
 }
 
 const notFound = () =>
@@ -87,6 +91,7 @@ const noConversation = ({ conversationId, from }: SendCommand) =>
 /** Builds the functions that send: facts and duplicates from memory, one queue, one append. */
 export const createSend = (dependencies: SendDependencies) => {
   const { handle, load, isLive, recentSends, clock, strangersMayChat } = dependencies
+  const { receiptGroupMembersMax: receiptMembersMax } = dependencies
   /** Sends on their way: the same key once more waits for the first one's outcome. */
   const underWay = new Map<string, UnderWay>()
   let heldBackSends = 0
@@ -98,8 +103,8 @@ export const createSend = (dependencies: SendDependencies) => {
     if (parts.kind === 'group') {
       const held = load(group, streamOf.group(parts.groupId))
       return isPromise(held)
-        ? held.then(({ state }) => ({ kind: 'group', group: state }) as const)
-        : ({ kind: 'group', group: held.state } as const)
+        ? held.then(({ state }) => ({ kind: 'group', group: state, receiptMembersMax }) as const)
+        : ({ kind: 'group', group: held.state, receiptMembersMax } as const)
     }
     const [one, other] = parts.users
     if (command.from !== one && command.from !== other) return notFound()
@@ -218,7 +223,7 @@ export const createSend = (dependencies: SendDependencies) => {
     const { conversationId, from, clientMessageId } = command
     const ahead = clockAhead(clock, clientMessageId)
     if (ahead !== undefined) return Promise.resolve(ahead)
-    const contentHash = contentHashOf(command.content)
+    const contentHash = contentHashOf(command.content, command.receipt)
     const again = (sent: SentMessage) => repeatOf(conversationId, contentHash, sent)
     const request = `${conversationId} ${contentHash}`
     return once(from, clientMessageId, request, () => sendNow(command, contentHash, again), again)

@@ -54,8 +54,12 @@ interface RememberedSend {
 }
 
 /** FNV-1a over the text's UTF-16 units: cheap, and only ever compared under one sender's own key. */
-export const contentHashOf = (content: { readonly body: object; readonly ext?: string | undefined }): number => {
-  const text = `${'text' in content.body ? content.body.text : JSON.stringify(content.body)}\n${content.ext ?? ''}`
+export const contentHashOf = (
+  content: { readonly body: object; readonly ext?: string | undefined },
+  asksReceipts = false,
+): number => {
+  const said = `${'text' in content.body ? content.body.text : JSON.stringify(content.body)}\n${content.ext ?? ''}`
+  const text = asksReceipts ? `${said}\nreceipt` : said
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)
   return hash
@@ -66,7 +70,7 @@ const sentOf = (data: MessageSent['data'], position: Position): SentMessage => (
   seq: data.seq,
   at: data.at,
   position,
-  contentHash: contentHashOf(data),
+  contentHash: contentHashOf(data, data.receiptsFrom !== undefined),
 })
 
 /** The latest time that an event of the page tells; undefined when none does. */

@@ -95,6 +95,7 @@ const keysIn = (batch: Batch): Map<ConversationId, Map<UserId, InboxEntry | unde
     for (const userId of usersIn(event)) add(userId, groupConversationId(event.data.groupId))
   }
   for (const { data } of batch.of('AnnouncementPublished')) add(data.by, groupConversationId(data.groupId))
+  for (const { data } of batch.of('ReceiptGiven')) add(data.from, data.conversationId)
   for (const event of batch.of('MessageSent')) {
     if (!isFirstP2p(event)) continue
     for (const userId of p2pUsers(event.data.conversationId)) add(userId, event.data.conversationId)
@@ -136,6 +137,12 @@ const change = (
   users?.set(userId, entry)
   return entry?.row
 }
+
+/** The row says that something in it changed there. */
+const at = ({ row, countedSeq }: InboxEntry, position: Position): InboxEntry => ({
+  row: { ...row, position },
+  countedSeq,
+})
 
 const foldMembers = (touched: Touched, event: Recorded<(typeof memberTypes)[number]>): void => {
   const conversationId = groupConversationId(event.data.groupId)
@@ -215,6 +222,12 @@ export const foldEvents = (touched: Touched, batch: Batch): void => {
       case 'MembersRemoved':
         foldMembers(touched, event)
         break
+      case 'ReceiptGiven': {
+        // What the sender sees of the last message may be another now.
+        const { from, conversationId } = event.data
+        change(touched, conversationId, from, event.position, (entry, _head, position) => entry && at(entry, position))
+        break
+      }
       case 'AnnouncementPublished': {
         const { groupId, by, popup, number } = event.data
         if (!popup) break

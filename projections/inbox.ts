@@ -19,6 +19,7 @@ import {
   conversationTextFrom,
   viewColumns,
   viewFrom,
+  wireFor,
 } from './visibility.ts'
 
 const table = tableOf('inbox', ['user_id', 'conversation_id'], {
@@ -98,7 +99,7 @@ export const inboxProjection: Projection = {
   name: 'inbox',
   tables: ['inbox', 'member_span'],
   reads: ['conversation', 'message'],
-  folds: [...markTypes, ...memberTypes, 'AnnouncementPublished', 'MessageSent'],
+  folds: [...markTypes, ...memberTypes, 'AnnouncementPublished', 'MessageSent', 'ReceiptGiven'],
   apply: async (transaction, batch) => {
     const touched = await loadTouched(transaction, batch)
     foldEvents(touched, batch)
@@ -141,7 +142,7 @@ const pageStatement = (name: string, condition: string): Statement =>
   statement(
     name,
     placedFrom(
-      `select v.*, m.wire from (
+      `select v.*, ${wireFor('m')} as wire from (
          select v.* from (select ${viewColumns}, i.position from ${viewFrom}
            where i.user_id = $1 and ($2::text is null or i.kind = $2)
              and ($3::boolean is null or (i.pinned_at is not null) = $3)) v
@@ -180,7 +181,7 @@ export const conversationsOf = async (
 const changes = statement(
   'conversation-changes',
   changesFrom(
-    `select v.*, m.wire from (
+    `select v.*, ${wireFor('m')} as wire from (
        select ${viewColumns}, greatest(i.position, c.position) as position from ${viewFrom}
        where i.user_id = $1 and (i.position >= $2 or c.position >= $2)) v
      ${lastMessage} order by v.visible_at desc, v.conversation_id desc`,
@@ -210,7 +211,7 @@ export type OneConversation = ConversationRow & {
 
 const one = statement(
   'conversation-one',
-  `select v.*, m.wire from (
+  `select v.*, ${wireFor('m')} as wire from (
      select ${viewColumns} from ${viewFrom} where i.user_id = $1 and i.conversation_id = $2) v ${lastMessage}`,
 )
 

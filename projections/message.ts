@@ -1,16 +1,18 @@
 // Owns the messages: every one as the text clients get, written by COPY as it was sent and rebuilt once when recalled.
 // Nothing reads a message but through the spans and the clear mark of the one who asks, in the statement that authorises.
 
+import type { MessageSent } from '../domain/conversation/events.ts'
 import { counts, type MessageType } from '../domain/conversation/message-types.ts'
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
-import { messageText, tombstoneText } from '../domain/rows.ts'
+import { messageText } from '../domain/rows.ts'
 import { contentHashOf, type SentMessage } from '../eventstore/sends.ts'
 import type { Recorded } from './batch.ts'
 import { copyField, copyJsonField, storableText } from './copy-text.ts'
-import { type Queryable, statement, type Transaction } from './database.ts'
+import { type Queryable, statement } from './database.ts'
+import { giveReceipts, recallMessages } from './message-changes.ts'
 import type { Projection } from './projection.ts'
 import type { MessageTable, SentKeyTable } from './schema.ts'
-import { spansOf, visibleSeq } from './visibility.ts'
+import { spansOf, visibleOf, wireFor } from './visibility.ts'
 
 const columns = [
   'conversation_id',
@@ -24,19 +26,27 @@ const columns = [
   'at',
   'content_hash',
   'wire',
+  'receipts_from',
   'position',
 ]
 
 /** Lines that go to the database in one piece. */
 const copyPieceLines = 500
 
+const hashOf = (data: MessageSent['data']): number =>
+  data.type === 'text' ? contentHashOf(data, data.receiptsFrom !== undefined) : 0
+
+const listField = (ids: readonly UserId[] | undefined): string => (ids === undefined ? '\\N' : JSON.stringify(ids))
+
 /** Ids of users and conversations hold no character that COPY would mistake; a client's own id may. */
-const copyLine = ({ data, text, position }: Recorded<'MessageSent'>): string =>
-  `${data.conversationId}\t${data.seq}\t${data.from}\t${copyField(storableText(data.clientMessageId))}\t${data.type}\t${
-    data.countable
-  }\t${counts(data) ? 't' : 'f'}\tf\t${data.at}\t${data.type === 'text' ? contentHashOf(data) : 0}\t${copyJsonField(
-    messageText(text, position),
-  )}\t${position}\n`
+const copyLine = (event: Recorded<'MessageSent'>): string => {
+  const { data, position } = event
+  return `${data.conversationId}\t${data.seq}\t${data.from}\t${copyField(storableText(data.clientMessageId))}\t${
+    data.type
+  }\t${data.countable}\t${counts(data) ? 't' : 'f'}\tf\t${data.at}\t${hashOf(data)}\t${copyJsonField(
+    messageText(event),
+  )}\t${listField(data.receiptsFrom)}\t${position}\n`
+}
 
 /** In pieces, so that the database takes in the first while the next are made. */
 function* linesOf(events: readonly Recorded<'MessageSent'>[]): Generator<string> {
@@ -47,49 +57,18 @@ function* linesOf(events: readonly Recorded<'MessageSent'>[]): Generator<string>
   }
 }
 
-const loadTexts = statement(
-  'message-load-texts',
-  `select m.conversation_id, m.seq, m.wire from unnest($1::text[], $2::integer[]) as k (conversation_id, seq)
-   join message m on m.conversation_id = k.conversation_id and m.seq = k.seq`,
-)
-const writeRecalled = statement(
-  'message-write-recalled',
-  `update message m set wire = k.wire, recalled = true, position = k.position
-   from unnest($1::text[], $2::integer[], $3::text[], $4::text[]) as k (conversation_id, seq, wire, position)
-   where m.conversation_id = k.conversation_id and m.seq = k.seq`,
-)
-
-const recall = async (transaction: Transaction, events: readonly Recorded<'MessageRecalled'>[]): Promise<void> => {
-  const idOf = (row: { conversation_id: ConversationId; seq: number }) => `${row.conversation_id}#${row.seq}`
-  const rows = await transaction.query<MessageTable>(loadTexts, [
-    events.map(({ data }) => data.conversationId),
-    events.map(({ data }) => data.seq),
-  ])
-  const found = new Map(rows.map(row => [idOf(row), row]))
-  for (const { data, position } of events) {
-    const id = idOf({ conversation_id: data.conversationId, seq: data.seq })
-    const row = found.get(id)
-    if (row !== undefined) found.set(id, { ...row, wire: tombstoneText(row.wire, data), position })
-  }
-  const changed = [...found.values()]
-  await transaction.query(writeRecalled, [
-    changed.map(row => row.conversation_id),
-    changed.map(row => row.seq),
-    changed.map(row => row.wire),
-    changed.map(row => row.position),
-  ])
-}
-
 export const messageProjection: Projection = {
   name: 'message',
-  tables: ['message', 'sent_key'],
+  tables: ['message', 'receipt', 'sent_key'],
   reads: [],
-  folds: ['MessageSent', 'MessageRecalled'],
+  folds: ['MessageSent', 'MessageRecalled', 'ReceiptGiven'],
   apply: async (transaction, batch) => {
     const sent = batch.of('MessageSent')
     if (sent.length > 0) await transaction.copy('message', columns, linesOf(sent))
+    const given = batch.of('ReceiptGiven')
+    if (given.length > 0) await giveReceipts(transaction, given)
     const recalled = batch.of('MessageRecalled')
-    if (recalled.length > 0) await recall(transaction, recalled)
+    if (recalled.length > 0) await recallMessages(transaction, recalled)
   },
 }
 
@@ -124,7 +103,7 @@ type Source = (typeof sources)[keyof typeof sources]
 
 const visibleMessages = ({ from, ofType }: Source, bounds: string, order: 'asc' | 'desc', limit: string): string =>
   `select m.seq, m.wire from ${from} cross join lateral (
-     ${inSpan('v.seq, v.wire', bounds + ofType, `order by v.seq ${order} limit ${limit}`)}) m
+     ${inSpan(`v.seq, ${wireFor('v')} as wire`, bounds + ofType, `order by v.seq ${order} limit ${limit}`)}) m
    order by m.seq ${order} limit ${limit}`
 
 const existsVisible = ({ from, ofType }: Source, bound: string): string =>
@@ -176,7 +155,8 @@ const seqBefore = statement(
 )
 
 const seqMax = 2_147_483_646
-const bounded = (seq: number): number => Math.max(0, Math.min(Math.trunc(seq), seqMax))
+/** A seq that the database can compare with: there is none beyond. */
+export const boundedSeq = (seq: number): number => Math.max(0, Math.min(Math.trunc(seq), seqMax))
 
 /**
  * A page of a conversation's history as JSON text, ascending by seq: the newest before a seq, the first after a seq or
@@ -191,7 +171,7 @@ export const historyPage = async (
   const limit = Math.min(options.limit, historyPageMax)
   const types = options.types === undefined ? undefined : [...new Set(options.types)]
   const page = async (way: 'before' | 'after', seq: number) => {
-    const parameters = [userId, conversationId, bounded(seq), limit]
+    const parameters = [userId, conversationId, boundedSeq(seq), limit]
     const [row] = await (types === undefined
       ? database.query<{ page: string }>(pages[way], parameters)
       : database.query<{ page: string }>(pagesOfTypes[way], [...parameters, types]))
@@ -212,34 +192,32 @@ export interface VisibleMessage {
   readonly hadExt: boolean
   readonly type: MessageType
   readonly recalled: boolean
+  /** Whom it asked for a receipt; null: nobody, or it is recalled. */
+  readonly receiptsFrom: readonly UserId[] | null
 }
 
-const one = statement(
-  'message-visible',
-  `select m.* from inbox i join conversation c on c.conversation_id = i.conversation_id
-   join message m on m.conversation_id = i.conversation_id and m.seq = $3::int
-   where i.user_id = $1 and i.conversation_id = $2 and m.seq > i.cleared_seq and m.seq <= ${visibleSeq}
-     and exists (select from ${spansOf} where m.seq between s.from_seq and s.to_seq)`,
-)
+const visible = statement('message-visible', `select m.* from ${visibleOf('m.seq = any($3::int[])')}`)
 
-/** A message the user may see; undefined for any other. `hadExt` is of the message as it was sent. */
-export const visibleMessage = async (
+const visibleMessageFrom = (row: MessageTable): VisibleMessage => ({
+  from: row.from_id,
+  countable: row.countable,
+  counts: row.counts,
+  at: row.at,
+  hadExt: 'ext' in (JSON.parse(row.wire) as object),
+  type: row.type,
+  recalled: row.recalled,
+  receiptsFrom: row.receipts_from === null ? null : (JSON.parse(row.receipts_from) as readonly UserId[]),
+})
+
+/** Those of these messages that the user may see, by seq. `hadExt` is of the message as it was sent. */
+export const messagesFor = async (
   database: Queryable,
   userId: UserId,
   conversationId: ConversationId,
-  seq: number,
-): Promise<VisibleMessage | undefined> => {
-  const [row] = await database.query<MessageTable>(one, [userId, conversationId, bounded(seq)])
-  if (row === undefined) return undefined
-  return {
-    from: row.from_id,
-    countable: row.countable,
-    counts: row.counts,
-    at: row.at,
-    hadExt: 'ext' in (JSON.parse(row.wire) as object),
-    type: row.type,
-    recalled: row.recalled,
-  }
+  seqs: readonly number[],
+): Promise<ReadonlyMap<number, VisibleMessage>> => {
+  const rows = await database.query<MessageTable>(visible, [userId, conversationId, seqs.map(boundedSeq)])
+  return new Map(rows.map(row => [row.seq, visibleMessageFrom(row)]))
 }
 
 /** Where a message was sent, which is not where its row last changed. */

@@ -41,7 +41,8 @@ const conversations = [
   `create table message (
      conversation_id ${id}, seq integer, from_id ${id} not null, client_message_id ${id} not null, type text not null,
      countable integer not null, counts boolean not null, recalled boolean not null, at timestamptz not null,
-     content_hash integer not null, wire text not null, ${position}, primary key (conversation_id, seq))`,
+     content_hash integer not null, wire text not null, receipts_from text, own_wire text, own_position char(16) collate "C",
+     ${position}, primary key (conversation_id, seq))`,
   // Clients' ids grow with time: this order keeps the inserts at one end.
   'create index message_by_sent on message (client_message_id, from_id)',
   // Pages of some types only: a few photographs among a million texts, and a few texts among a million notifications.
@@ -51,6 +52,10 @@ const conversations = [
   `create table sent_key (
      client_message_id ${id}, from_id ${id}, conversation_id ${id} not null, seq integer not null, at timestamptz not null,
      content_hash integer not null, ${position}, primary key (client_message_id, from_id))`,
+  'create index message_by_own_position on message (conversation_id, from_id, own_position) where own_position is not null',
+  `create table receipt (
+     conversation_id ${id}, seq integer, user_id ${id}, at timestamptz not null, ${position},
+     primary key (conversation_id, seq, user_id))`,
   `create table inbox (
      user_id ${id}, conversation_id ${id}, kind text not null, peer_id ${id}, group_id ${id},
      cleared_seq integer not null, deleted_seq integer not null, pinned_at timestamptz,

@@ -1,5 +1,5 @@
 // Owns how long messages stay in the read models (R31): those older than the days asked for are deleted in slices, and what they
-// made of unread numbers with them. No query looks at a clock: a message is there for everybody who may see it, or for nobody.
+// made of unread numbers, and who has read them, with them. No query looks at a clock: a message is there for everybody who may see it, or for nobody.
 // Of each the sender's key stays, so that a repeat is a repeat for ever. Never touches the log, which keeps everything.
 
 import { schedule } from 'node-cron'
@@ -67,6 +67,12 @@ const deleteMessages = statement(
    returning m.client_message_id, m.from_id, m.conversation_id, m.seq, m.at, m.content_hash, m.wire`,
 )
 
+const deleteReceipts = statement(
+  'retention-delete-receipts',
+  `delete from receipt r using unnest($1::text[], $2::integer[]) k (conversation_id, seq)
+   where r.conversation_id = k.conversation_id and r.seq <= k.seq`,
+)
+
 const keepKeys = statement(
   'retention-keep-keys',
   `insert into sent_key (client_message_id, from_id, conversation_id, seq, at, content_hash, position)
@@ -108,6 +114,7 @@ const deleteSlice = async (
   const upTo = [found.map(row => row.conversation_id), found.map(row => row.seq)]
   if (movesBases) await transaction.query(moveBases, [...upTo, found.map(row => row.countable)])
   const gone = await transaction.query<Gone>(deleteMessages, upTo)
+  await transaction.query(deleteReceipts, upTo)
   const keys = gone.map(({ wire, ...row }) => ({ ...row, position: sentPositionIn(wire) }))
   await transaction.query(
     keepKeys,

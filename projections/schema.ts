@@ -148,6 +148,20 @@ export interface MessageTable {
   content_hash: number
   /** The message's JSON as clients get it. */
   wire: string
+  /** JSON array of those who are asked for a receipt. */
+  receipts_from: string | null
+  /** The JSON as its sender gets it once somebody gave a receipt, and where that last changed. */
+  own_wire: string | null
+  own_position: Position | null
+  position: Position
+}
+
+/** Somebody whom a message asked has read it. */
+export interface ReceiptTable {
+  conversation_id: ConversationId
+  seq: number
+  user_id: UserId
+  at: Instant
   position: Position
 }
 
@@ -326,6 +340,7 @@ export interface Schema {
   conversation: ConversationTable
   message: MessageTable
   sent_key: SentKeyTable
+  receipt: ReceiptTable
   inbox: InboxTable
   member_span: MemberSpanTable
   group: GroupTable
@@ -349,6 +364,7 @@ const allTables = {
   conversation: true,
   message: true,
   sent_key: true,
+  receipt: true,
   inbox: true,
   member_span: true,
   group: true,

@@ -14,6 +14,7 @@ const indexesLast: ReadonlySet<string> = new Set([
   'message_by_type',
   'message_by_recalled',
   'message_by_recalled_position',
+  'message_by_own_position',
   'session_by_removed',
   'blocklist_by_removed',
   'group_by_creator',

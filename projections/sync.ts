@@ -30,6 +30,7 @@ import {
   spansOf,
   viewColumns,
   viewFrom,
+  wireFor,
 } from './visibility.ts'
 
 /** Conversations whose messages come along, the most recent ones; of the others the row alone. */
@@ -96,7 +97,7 @@ const perConversation = limits.syncMessagesPerConversationMax
 
 /** The newest visible messages of conversation `i`. */
 const newestVisible = `select m.seq, m.wire, m.at, m.position from ${spansOf} cross join lateral (
-    select v.seq, v.wire, v.at, v.position from message v
+    select v.seq, ${wireFor('v')} as wire, v.at, v.position from message v
     where v.conversation_id = i.conversation_id and v.seq between greatest(s.from_seq, i.cleared_seq + 1) and s.to_seq
     order by v.seq desc limit ${perConversation}) m
   order by m.seq desc limit ${perConversation}`
@@ -105,13 +106,17 @@ const newestVisible = `select m.seq, m.wire, m.at, m.position from ${spansOf} cr
 const wholeMessages = `select n.seq, n.wire, n.seq > i.read_seq as is_offline from (${newestVisible}) n
   where n.seq > i.read_seq or n.at >= $2::timestamptz`
 
-/** New ones, and older ones that were recalled since. */
+/** New ones, and older ones that were recalled since, or of the user's own read by others. */
 const changedMessages = `select n.seq, n.wire, true as is_offline from (
     select n.seq, n.wire from (${newestVisible}) n where n.position >= $2
     union
     select r.seq, r.wire from message r
     where r.conversation_id = i.conversation_id and r.recalled and r.position >= $2 and r.seq > i.cleared_seq
       and exists (select from ${spansOf} where r.seq between s.from_seq and s.to_seq)
+    union
+    select o.seq, o.own_wire from message o
+    where o.conversation_id = i.conversation_id and o.from_id = $1 and o.own_position >= $2 and o.seq > i.cleared_seq
+      and exists (select from ${spansOf} where o.seq between s.from_seq and s.to_seq)
     order by seq desc limit ${perConversation}) n`
 
 const jsonOf = (rows: string, order = ''): string => `(select json_agg(t${order}) from (${rows}) t)::text`
@@ -128,7 +133,7 @@ const viewsOf = (since: boolean): string =>
          i.position as own_position, greatest(i.position, c.position) as position
        from ${viewFrom} where i.user_id = $1
      ), listed as materialized (
-       select v.*, m.wire as last_message from views v left join message m
+       select v.*, ${wireFor('m')} as last_message from views v left join message m
          on m.conversation_id = v.conversation_id and m.seq = v.visible_seq and v.visible_seq > v.cleared_seq
        where v.visible_seq > v.deleted_seq ${ifSince(since, 'v.position >= $2')}
      ), messages as materialized (

@@ -49,6 +49,18 @@ export const spansOf = `(
         and h.to_seq >= e.to_seq))
 ) s`
 
+/** Messages `m` that user $1 may see of conversation $2 and has not cleared. @param which of them */
+export const visibleOf = (
+  which: string,
+): string => `inbox i join conversation c on c.conversation_id = i.conversation_id
+   join message m on m.conversation_id = i.conversation_id and ${which}
+   where i.user_id = $1 and i.conversation_id = $2 and m.seq > i.cleared_seq and m.seq <= ${visibleSeq}
+     and exists (select from ${spansOf} where m.seq between s.from_seq and s.to_seq)`
+
+/** The text of a message for user $1: its sender sees how many have read it (R34), everybody else what was sent. */
+export const wireFor = (message: string): string =>
+  `case when ${message}.from_id = $1 then coalesce(${message}.own_wire, ${message}.wire) else ${message}.wire end`
+
 /** The values of `viewColumns`. */
 export interface ConversationView {
   readonly conversation_id: ConversationId

@@ -94,6 +94,7 @@ describe('the three roles', () => {
       USER_NAME_SIGN_UP: 'off',
       FRIENDS_MAX: '500',
       HISTORY_DAYS: '1095',
+      RECEIPT_GROUP_MEMBERS_MAX: '50',
       STRANGERS_MAY_CHAT: 'false',
       CORS_ORIGINS: 'https://chat.example.org',
       TRUST_PROXY: '10.0.0.0/8',

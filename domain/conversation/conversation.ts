@@ -8,6 +8,7 @@ import { sendRefused } from '../group/mutes.ts'
 import { type Group, roleIn } from '../group/state.ts'
 import { type ConversationId, type Instant, systemUserId, type UserId } from '../ids.ts'
 import type { ConversationEvent, MessageSent, NotificationBody, TextBody } from './events.ts'
+import { askingReceipts } from './receipts.ts'
 
 export type { ConversationEvent, MessageSent, NotificationBody, TextBody } from './events.ts'
 
@@ -31,6 +32,8 @@ export interface SendMessage {
   readonly from: UserId
   readonly clientMessageId: string
   readonly content: TextContent
+  /** Whether the sender wants to be told who reads it (R34). */
+  readonly receipt?: boolean
   readonly at: Instant
 }
 
@@ -57,7 +60,12 @@ export type ConversationFacts =
       /** Only friends may write to each other here, and the two are none (R8). */
       readonly senderIsStranger: boolean
     }
-  | { readonly kind: 'group'; readonly group: Group }
+  | {
+      readonly kind: 'group'
+      readonly group: Group
+      /** Groups that may have more members than this have no receipts (X1). */
+      readonly receiptMembersMax: number
+    }
   | { readonly kind: 'server' }
 
 export type ConversationRejection =
@@ -69,6 +77,7 @@ export type ConversationRejection =
   | 'group.dissolved'
   | 'group.muted'
   | 'group.all-muted'
+  | 'message.receipts-unavailable'
 
 const evolve = (state: ConversationState, event: ConversationEvent): ConversationState =>
   event.type === 'MessageSent' ? { lastSeq: event.data.seq, countable: event.data.countable, at: event.data.at } : state
@@ -138,7 +147,12 @@ const sendMessage = (
   command: SendMessage,
   state: ConversationState,
   facts: ConversationFacts,
-): Decision<ConversationEvent, ConversationRejection> => refused(command, facts) ?? [textMessage(command, state)]
+): Decision<ConversationEvent, ConversationRejection> => {
+  const refusal = refused(command, facts)
+  if (refusal !== undefined) return refusal
+  const sent = textMessage(command, state)
+  return command.receipt === true ? askingReceipts(sent, facts) : [sent]
+}
 
 /** Always lands, also in a dissolved group: the dissolution itself is told this way (R16). */
 const notify = (command: Notify, state: ConversationState): readonly ConversationEvent[] => {

@@ -49,6 +49,8 @@ type MessageBase = {
   readonly at: Instant
   /** Running number of messages that count as unread, this one included if it counts. */
   readonly countable: number
+  /** Whose receipts are asked for (R34): the members then, without the sender. Absent where none are. Not for clients' eyes. */
+  readonly receiptsFrom?: readonly UserId[]
 }
 
 export type MessageSent = {

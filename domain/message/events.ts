@@ -14,10 +14,28 @@ export type MessageRecalled = {
     readonly counts: boolean
     /** Whether the message had an `ext`, which the recall takes away with the body. */
     readonly hadExt: boolean
+    /** Whether it asked for receipts, which go with it. */
+    readonly hadReceipt?: true
     readonly by: UserId
     readonly reason?: string
     readonly at: Instant
   }
 }
 
-export type MessageEvent = MessageRecalled
+/** One of those whom the message asked has read it (R34). */
+export type ReceiptGiven = {
+  readonly type: 'ReceiptGiven'
+  readonly data: {
+    readonly conversationId: ConversationId
+    readonly seq: number
+    /** Of the message: who hears of it. */
+    readonly from: UserId
+    readonly by: UserId
+    /** How many have read it with this one, and how many of the asked have not. */
+    readonly read: number
+    readonly unread: number
+    readonly at: Instant
+  }
+}
+
+export type MessageEvent = MessageRecalled | ReceiptGiven

@@ -1,9 +1,10 @@
-// Owns the rules of what can happen to one message after it was sent: who may recall it, and until when (Recall).
-// Never sees the content that a recall takes away. That the caller may see the message at all is asked before.
-// Stale facts can do this at worst: one who lost a role within the follow lag recalls one more message by it.
+// Owns the rules of what can happen to one message after it was sent: who may recall it, and until when (Recall); whose
+// receipts count (R34). Never sees the content that a recall takes away. That the caller may see the message at all is asked before.
+// Stale facts can do this at worst: one who lost a role within the follow lag recalls one more message by it; one who left
+// within it still gives a receipt.
 
 import type { MessageType } from '../conversation/message-types.ts'
-import { type Decider, type Decision, type Rejection, reject } from '../decider.ts'
+import { type Decider, type Decision, noRuleFor, type Rejection, reject } from '../decider.ts'
 import { reaches } from '../group/permissions.ts'
 import type { ConversationId, Instant, UserId } from '../ids.ts'
 import { secondsBetween } from '../instants.ts'
@@ -15,6 +16,8 @@ export type { MessageEvent } from './events.ts'
 
 export interface MessageState {
   readonly recalled: boolean
+  /** Those who have given their receipt. */
+  readonly readers: ReadonlySet<UserId>
 }
 
 export interface RecallMessage {
@@ -26,7 +29,16 @@ export interface RecallMessage {
   readonly at: Instant
 }
 
-export type MessageCommand = RecallMessage
+/** Says that somebody has read the message. */
+export interface GiveReceipt {
+  readonly type: 'GiveReceipt'
+  readonly conversationId: ConversationId
+  readonly seq: number
+  readonly by: UserId
+  readonly at: Instant
+}
+
+export type MessageCommand = RecallMessage | GiveReceipt
 
 export interface MessageFacts {
   /** Of the message as it was sent; none of it ever changes. */
@@ -37,6 +49,8 @@ export interface MessageFacts {
     readonly at: Instant
     readonly hadExt: boolean
     readonly type: MessageType
+    /** Whom it asked for a receipt; null: nobody. */
+    readonly receiptsFrom: readonly UserId[] | null
   }
   /** The caller's role in the group; null in a P2P conversation, and for former members. */
   readonly byRole: GroupRole | null
@@ -46,8 +60,18 @@ export interface MessageFacts {
 
 export type MessageRejection = 'message.not-sender' | 'message.recall-too-late' | 'message.not-recallable'
 
-const evolve = (state: MessageState, event: MessageEvent): MessageState =>
-  event.type === 'MessageRecalled' ? { recalled: true } : state
+const nobody: ReadonlySet<UserId> = new Set()
+
+const evolve = (state: MessageState, event: MessageEvent): MessageState => {
+  switch (event.type) {
+    case 'MessageRecalled':
+      return { recalled: true, readers: nobody }
+    case 'ReceiptGiven':
+      return { recalled: state.recalled, readers: new Set(state.readers).add(event.data.by) }
+    default:
+      return state
+  }
+}
 
 /** A role of the group recalls at any time; the sender, within the window. */
 const refused = (command: RecallMessage, facts: MessageFacts): Rejection<MessageRejection> | undefined => {
@@ -75,7 +99,7 @@ const recallMessage = (
   if (state.recalled) return []
   const refusal = refused(command, facts)
   if (refusal !== undefined) return refusal
-  const { from, countable, counts, hadExt } = facts.message
+  const { from, countable, counts, hadExt, receiptsFrom } = facts.message
   const data: MessageRecalled['data'] = {
     conversationId: command.conversationId,
     seq: command.seq,
@@ -83,6 +107,7 @@ const recallMessage = (
     countable,
     counts,
     hadExt,
+    ...(receiptsFrom === null ? {} : { hadReceipt: true }),
     by: command.by,
     ...(command.reason === undefined ? {} : { reason: command.reason }),
     at: command.at,
@@ -90,12 +115,36 @@ const recallMessage = (
   return [{ type: 'MessageRecalled', data }]
 }
 
+/** A receipt of one who was not asked, or is no member any more, or of what is recalled, says nothing: that is no error. */
+const giveReceipt = (
+  { conversationId, seq, by, at }: GiveReceipt,
+  { recalled, readers }: MessageState,
+  { message: { from, receiptsFrom }, byRole }: MessageFacts,
+): readonly MessageEvent[] => {
+  if (receiptsFrom === null || !receiptsFrom.includes(by) || byRole === null) return []
+  if (recalled || readers.has(by)) return []
+  const read = readers.size + 1
+  const unread = receiptsFrom.length - read
+  return [{ type: 'ReceiptGiven', data: { conversationId, seq, from, by, read, unread, at } }]
+}
+
+const readersPerWeight = 16
+
 /** The rules of `message-<conversationId>.<seq>`. */
 export const message: Decider<MessageState, MessageCommand, MessageEvent, MessageRejection, MessageFacts> = {
   category: 'message',
-  load: { by: 'last' },
-  initial: { recalled: false },
+  load: { by: 'fold' },
+  initial: { recalled: false, readers: nobody },
+  weight: ({ readers }) => 1 + readers.size / readersPerWeight,
   evolve,
-  // One command: a second one does not compile until this is a switch like its siblings'.
-  decide: recallMessage,
+  decide: (command, state, facts) => {
+    switch (command.type) {
+      case 'RecallMessage':
+        return recallMessage(command, state, facts)
+      case 'GiveReceipt':
+        return giveReceipt(command, state, facts)
+      default:
+        return noRuleFor(command)
+    }
+  },
 }

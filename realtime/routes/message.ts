@@ -1,9 +1,10 @@
-// Owns who hears of a message and of its recall: both people of a P2P conversation, or a group's topic.
+// Owns who hears of a message and of its recall: both people of a P2P conversation, or a group's topic; and of who has read it:
+// its sender.
 
 import { userRowOf } from '../../domain/account/row.ts'
 import type { MessageSent } from '../../domain/conversation/events.ts'
 import { type ConversationId, conversationParts, type UserId } from '../../domain/ids.ts'
-import { conversationRowText, messageRowId, messageText, recalledFieldsOf } from '../../domain/rows.ts'
+import { conversationRowText, messageRowId, messageText, recalledFieldsOf, receiptFieldsOf } from '../../domain/rows.ts'
 import type { Action, RouteFacts, Routes } from '../actions.ts'
 import { groupTopic, isGroupTopic, patchFrame, profileTopic, putFrame, type Topic, userTopic } from '../protocol.ts'
 import { newConversationRow, publish, put } from './frames.ts'
@@ -46,7 +47,7 @@ const messageSent: Routes['MessageSent'] = {
     const message: Action = {
       do: 'message',
       topics: topicsOf(conversationId),
-      frame: putFrame(cursor, 'messages', messageText(event.text, event.position)),
+      frame: putFrame(cursor, 'messages', messageText(event)),
       conversationId,
       seq,
       cursor,
@@ -68,4 +69,16 @@ const messageRecalled: Routes['MessageRecalled'] = {
   },
 }
 
-export const messageRoutes = { MessageSent: messageSent, MessageRecalled: messageRecalled } satisfies Partial<Routes>
+/** To the sender alone, in the group or out of it (R34). */
+const receiptGiven: Routes['ReceiptGiven'] = {
+  actions: ({ data }, _facts, cursor) => {
+    const id = messageRowId(data.conversationId, data.seq)
+    return [publish(userTopic(data.from), patchFrame(cursor, 'messages', id, JSON.stringify(receiptFieldsOf(data))))]
+  },
+}
+
+export const messageRoutes = {
+  MessageSent: messageSent,
+  MessageRecalled: messageRecalled,
+  ReceiptGiven: receiptGiven,
+} satisfies Partial<Routes>

@@ -160,6 +160,7 @@ export const startHarness = async (): Promise<Harness> => {
     userNameSignUp: true,
     friendsMax: 3,
     historyDays: 365,
+    receiptGroupMembersMax: 100,
     version: '0.0.0',
     socketUrl: () => 'ws://127.0.0.1:1/v1/realtime',
     rateLimits: false,

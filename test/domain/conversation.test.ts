@@ -70,7 +70,7 @@ const open = fold(group, [
     },
   },
 ])
-const inState = (state: Group): ConversationFacts => ({ kind: 'group', group: state })
+const inState = (state: Group): ConversationFacts => ({ kind: 'group', group: state, receiptMembersMax: 100 })
 
 describe('a message', () => {
   it('gets the next seq and the next countable number', () => {

@@ -49,7 +49,7 @@ describe.each(Object.entries<AnyDecider>(deciders))('%s', (name, decider) => {
 })
 
 describe('the deciders of more than one command', () => {
-  const { message: _, follower: __, group: ___, member: ____, joinTries: _____, ...several } = deciders
+  const { follower: _, group: __, member: ___, joinTries: ____, ...several } = deciders
   it.each(Object.entries<AnyDecider>(several))(
     '%s throws for a command without a rule, naming its type alone',
     (_name, decider) => {

@@ -16,13 +16,13 @@ const bob = 'bob' as UserId
 const conversationId = 'group:g1' as ConversationId
 
 const recall = (by: UserId, at: Instant): RecallMessage => ({ type: 'RecallMessage', conversationId, seq: 7, by, at })
-const recalled = (by: UserId, at: Instant): MessageEvent => ({
+const recalled = (by: UserId, at: Instant): Extract<MessageEvent, { type: 'MessageRecalled' }> => ({
   type: 'MessageRecalled',
   data: { conversationId, seq: 7, from: ann, countable: 5, counts: true, hadExt: false, by, at },
 })
 /** Ann's message, with the role of the one who recalls and of Ann. */
 const facts = (byRole: GroupRole | null, fromRole: GroupRole | null): MessageFacts => ({
-  message: { from: ann, countable: 5, counts: true, at: sentAt, hadExt: false, type: 'text' },
+  message: { from: ann, countable: 5, counts: true, at: sentAt, hadExt: false, type: 'text', receiptsFrom: null },
   byRole,
   fromRole,
 })
@@ -33,7 +33,7 @@ describe('recalling one’s own message', () => {
       given()
         .when(recall(ann, inTime), facts(null, null))
         .then([recalled(ann, inTime)]),
-    ).toStrictEqual({ recalled: true })
+    ).toStrictEqual({ recalled: true, readers: new Set() })
     given()
       .when(recall(ann, inTime), facts('member', 'member'))
       .then([recalled(ann, inTime)])

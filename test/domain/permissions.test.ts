@@ -63,14 +63,14 @@ const deeds: { readonly [Action in GroupAction]?: Deed } = {
         at: later,
       },
       conversation.initial,
-      { kind: 'group', group: state },
+      { kind: 'group', group: state, receiptMembersMax: 100 },
     ),
   recallMessages: (by, state) =>
     message.decide(
       { type: 'RecallMessage', conversationId: groupConversationId(groupId), seq: 1, by, at: later },
       message.initial,
       {
-        message: { from: second, countable: 1, counts: true, at, hadExt: false, type: 'text' },
+        message: { from: second, countable: 1, counts: true, at, hadExt: false, type: 'text', receiptsFrom: null },
         byRole: state.members.get(by)?.role ?? null,
         fromRole: 'member',
       },

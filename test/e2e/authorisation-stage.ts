@@ -54,6 +54,8 @@ export interface Stage {
   readonly earlySeq: number
   readonly lateSeq: number
   readonly p2pSeq: number
+  /** As the early one, and asks for receipts. */
+  readonly askingSeq: number
 }
 
 export interface Theatre {
@@ -73,8 +75,8 @@ const ask = async (service: TestService, who: Person, method: string, path: stri
   expectOk(await service.api(method, path, { token: who.token, body }))
 
 let number = 0
-const say = async (service: TestService, who: Person, conversationId: string): Promise<number> => {
-  const body = { clientMessageId: `said-${++number}`, type: 'text', body: { text: 'a word' } }
+const say = async (service: TestService, who: Person, conversationId: string, more = {}): Promise<number> => {
+  const body = { clientMessageId: `said-${++number}`, type: 'text', body: { text: 'a word' }, ...more }
   const path = `/v1/conversations/${encodeURIComponent(conversationId)}/messages`
   return (await ask(service, who, 'POST', path, body)).seq
 }
@@ -90,6 +92,7 @@ const setStage = async (service: TestService, people: Stage['people'], others: O
     memberIds,
     inviteMode,
     inviteeConsent: 'required',
+    memberLimit: 100,
   })
   const path = `/v1/groups/${groupId}`
   const accepted = [admin, member, exMember, other, secondAdmin].map(who =>
@@ -103,13 +106,14 @@ const setStage = async (service: TestService, people: Stage['people'], others: O
   for (const { userId } of [admin, secondAdmin]) await ask(service, owner, 'PUT', `${path}/admins/${userId}`)
   const conversationId = groupConversationId(groupId)
   const earlySeq = await say(service, member, conversationId)
+  const askingSeq = await say(service, member, conversationId, { receipt: true })
   const kick = await ask(service, owner, 'POST', `${path}/members/remove`, { userIds: [exMember.userId] })
   const lateSeq = await say(service, member, conversationId)
   const p2p = between(owner, member)
   const p2pSeq = await say(service, member, p2p)
   const told = await whenToldOf(service.store, kick.position)
   await whenReadable(service.api, owner.token, told)
-  return { people, ...others, groupId, conversationId, announcementId, p2p, earlySeq, lateSeq, p2pSeq }
+  return { people, ...others, groupId, conversationId, announcementId, p2p, earlySeq, lateSeq, p2pSeq, askingSeq }
 }
 
 export const openTheatre = async (service: TestService): Promise<Theatre> => {

@@ -7,6 +7,7 @@ import { adminGroups, byBackend } from './authorisation-admin-groups.ts'
 import { friends } from './authorisation-friends.ts'
 import { groups } from './authorisation-groups.ts'
 import { joining } from './authorisation-joining.ts'
+import { receipts } from './authorisation-receipts.ts'
 import { between } from './authorisation-stage.ts'
 import {
   type AccessCase,
@@ -269,6 +270,7 @@ export const access: Readonly<Record<string, readonly AccessCase[]>> = {
   ...groups,
   ...joining,
   ...conversations,
+  ...receipts,
   ...admin,
   ...adminGroups,
 }

@@ -1,15 +1,18 @@
 // What a user reads of a conversation: spans of membership, the clear mark, recalled messages, pages that hold together.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ConversationId, Instant } from '../../domain/ids.ts'
-import type { Database } from '../../projections/database.ts'
+import type { ConversationId, Instant, UserId } from '../../domain/ids.ts'
+import type { Database, Queryable } from '../../projections/database.ts'
 import { conversationOf } from '../../projections/inbox.ts'
-import { type HistoryPlace, historyPage, sentMessage, visibleMessage } from '../../projections/message.ts'
+import { type HistoryPlace, historyPage, messagesFor, sentMessage } from '../../projections/message.ts'
 import { groupChat, Ledger, p2p, user } from '../support/ledger.ts'
 import { databaseKinds, empty, fold, openTestDatabase, type TestDatabase } from '../support/read-models.ts'
 
 const chat = p2p('ada', 'bob')
 const room = groupChat('g1')
+
+const visibleMessage = async (database: Queryable, userId: UserId, conversationId: ConversationId, seq: number) =>
+  (await messagesFor(database, userId, conversationId, [seq])).get(seq)
 
 describe.each(databaseKinds)('messages on %s', kind => {
   let opened: TestDatabase
@@ -195,6 +198,7 @@ describe.each(databaseKinds)('messages on %s', kind => {
       at: '2026-11-01T00:00:00.000Z',
       hadExt: true,
       type: 'text',
+      receiptsFrom: null,
       recalled: true,
     })
     expect(recalledAt > sentAt).toBe(true)

@@ -44,14 +44,16 @@ import {
   unreadOf,
 } from '../../projections/inbox.ts'
 import { allMembersOf, memberOf, membersOf } from '../../projections/member.ts'
-import { historyPage, sentMessage, visibleMessage } from '../../projections/message.ts'
+import { historyPage, messagesFor, sentMessage } from '../../projections/message.ts'
 import { notificationChangesOf, notificationsOf } from '../../projections/notification.ts'
+import { receiptsOf } from '../../projections/receipt.ts'
 import { deleteOldMessages } from '../../projections/retention.ts'
 import { sessionChangesOf, sessionsOf } from '../../projections/session.ts'
 import { syncOf } from '../../projections/sync.ts'
 import { announce } from '../support/announcement-ledger.ts'
 import { groupChat, Ledger, p2p, user } from '../support/ledger.ts'
 import { databaseKinds, empty, fold, openTestDatabase, type TestDatabase } from '../support/read-models.ts'
+import { ask, read } from '../support/receipt-ledger.ts'
 import { apply, invite } from '../support/request-ledger.ts'
 
 type Call = { readonly statement: Statement; readonly parameters: readonly Parameter[] }
@@ -121,6 +123,11 @@ const manyEvents = (): Ledger => {
   for (let number = 0; number < 60; number++) {
     for (let count = 0; count < 5; count++) announce(ledger, `g${number}`, names[number] ?? '')
   }
+  for (let number = 0; number < 60; number++) {
+    const room = groupChat(`g${number}`)
+    ask(ledger, room, names[number] ?? '')
+    for (let other = 2; other < 10; other++) read(ledger, room, ledger.headOf(room).seq, names[number + other] ?? '')
+  }
   const discoverableBy = { phone: true, email: true, userName: true, namePrefix: true }
   for (const name of names) ledger.profile(name, { discoverableBy })
   ledger.password('u5', null)
@@ -166,7 +173,8 @@ describe.each(databaseKinds)('plans on %s', kind => {
     await overdueRequests(database, ledger.at, 10)
     await Promise.all([conversationsOf(database, id, page), conversationsOf(database, id, { ...page, unread: true })])
     await Promise.all([conversationChangesOf(database, id, since), conversationOf(database, id, chat)])
-    await Promise.all([unreadOf(database, id), pinnedCount(database, id), visibleMessage(database, id, room, 3)])
+    await Promise.all([unreadOf(database, id), pinnedCount(database, id), messagesFor(database, id, room, [3, 4])])
+    for (const state of ['read', 'unread'] as const) await receiptsOf(database, id, room, 3, { ...page, state })
     await Promise.all([historyPage(database, id, room, { ...page, newest: true }), sentMessage(database, id, 'x')])
     await Promise.all([
       historyPage(database, id, room, { ...page, after: 3 }),

@@ -10,10 +10,11 @@ import type { RecordedEvent } from '../../eventstore/port.ts'
 import { loadCheckpoint } from '../../projections/checkpoint.ts'
 import type { Database } from '../../projections/database.ts'
 import { conversationOf, conversationsOf, unreadOf } from '../../projections/inbox.ts'
-import { historyPage, sentMessage, visibleMessage } from '../../projections/message.ts'
+import { historyPage, messagesFor, sentMessage } from '../../projections/message.ts'
 import type { ProjectionName } from '../../projections/projection.ts'
 import { projections } from '../../projections/projections.ts'
 import { rebuild } from '../../projections/rebuild.ts'
+import { receiptsOf } from '../../projections/receipt.ts'
 import { deleteOldMessages } from '../../projections/retention.ts'
 import { startRunner } from '../../projections/runner.ts'
 import { syncOf } from '../../projections/sync.ts'
@@ -29,6 +30,7 @@ import {
   type TestDatabase,
   testLogId,
 } from '../support/read-models.ts'
+import { ask, read } from '../support/receipt-ledger.ts'
 
 const chat = p2p('ada', 'bob')
 const room = groupChat('g1')
@@ -103,8 +105,8 @@ describe.each(databaseKinds)('the age of messages on %s', kind => {
     expect(await seqsOf('bob', chat)).toEqual([7, 8, 9])
     expect(await conversationOf(database, user('bob'), chat)).toMatchObject({ unread: 2, readSeq: 6, lastSeq: 9 })
     expect(await conversationOf(database, user('ada'), chat)).toMatchObject({ unread: 0, readSeq: 6 })
-    expect(await visibleMessage(database, user('bob'), chat, 6)).toBeUndefined()
-    expect(await visibleMessage(database, user('bob'), chat, 7)).toMatchObject({ countable: 7 })
+    expect((await messagesFor(database, user('bob'), chat, [6])).get(6)).toBeUndefined()
+    expect((await messagesFor(database, user('bob'), chat, [7])).get(7)).toMatchObject({ countable: 7 })
     const page = async (place: object) =>
       JSON.parse((await historyPage(database, user('bob'), chat, { ...(place as { before: number }), limit: 2 })) ?? '')
     expect(await page({ before: 9 })).toMatchObject({ hasMoreBefore: false, hasMoreAfter: true })
@@ -168,6 +170,24 @@ describe.each(databaseKinds)('the age of messages on %s', kind => {
     await go()
     expect(await rowOf('bob')).toMatchObject({ unread: 2, readSeq: 11, lastSeq: 13 })
     expect(await rowOf('dan')).toMatchObject({ unread: 2, readSeq: 11 })
+  })
+
+  test('takes who has read it along, also who says so only then', async () => {
+    const ledger = new Ledger()
+    const go = folding(ledger)
+    ledger.group('g1', 'ada', ['bob', 'cid', 'dan'])
+    ask(ledger, room, 'ada')
+    const before = ledger.at
+    ask(ledger, room, 'ada')
+    for (const seq of [1, 2]) read(ledger, room, seq, 'bob')
+    await go()
+    expect(await deleteOldMessages(database, before)).toBe(1)
+    for (const seq of [1, 2]) read(ledger, room, seq, 'cid')
+    await go()
+    expect((await allRows(database)).receipt).toHaveLength(2)
+    const page = { state: 'read', limit: 100 } as const
+    expect(await receiptsOf(database, user('ada'), room, 1, page)).toBeUndefined()
+    expect(await receiptsOf(database, user('ada'), room, 2, page)).toMatchObject({ read: 2, unread: 1 })
   })
 
   test('lets a repeat be known for ever: by its place, and by what it said', async () => {

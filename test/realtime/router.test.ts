@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { account } from '../../domain/account/account.ts'
+import type { MessageSent } from '../../domain/conversation/events.ts'
 import { type EventType, eventCatalogue } from '../../domain/events.ts'
 import type { ConversationId, SessionId, UserId } from '../../domain/ids.ts'
 import { type InboxMarks, noMarks } from '../../domain/inbox/inbox.ts'
@@ -70,6 +71,15 @@ const recalled = (seq: number, hadExt = false) =>
     by: ann,
     at,
   })
+const receipt = recorded(31, 'ReceiptGiven', {
+  conversationId: inGroup,
+  seq: 3,
+  from: ann,
+  by: bob,
+  read: 1,
+  unread: 2,
+  at,
+})
 const others = (actions: readonly Action[]) =>
   actions.filter(action => action.do !== 'publish' && action.do !== 'message')
 
@@ -131,6 +141,41 @@ describe('a recall', () => {
       ])
     }
     expect(needsOf(recalled(3))).toEqual([])
+  })
+})
+
+describe('a read receipt (R34)', () => {
+  test('is told to the sender alone, as numbers that hold by themselves', () => {
+    expect(framesOf(route(receipt, factsOf()))).toEqual([
+      {
+        topics: [userTopic(ann)],
+        frame: {
+          op: 'patch',
+          collection: 'messages',
+          cursor: cursorAt(31),
+          id: `${inGroup}#3`,
+          set: { receipt: { read: 1, unread: 2 } },
+        },
+      },
+    ])
+    expect(needsOf(receipt)).toEqual([])
+  })
+
+  test('is asked for without a word of who is asked', () => {
+    const { data } = message(5, 2, ann)
+    const asking = recorded(5, 'MessageSent', { ...(data as MessageSent['data']), receiptsFrom: [bob, cid] })
+    expect(framesOf(route(asking, factsOf()))).toMatchObject([{ topics: [groupTopic(groupId)] }])
+    expect(framesOf(route(asking, factsOf()))[0]?.frame.value).toEqual({
+      ...data,
+      receipt: { read: 0, unread: 2 },
+      position: positionAt(5),
+    })
+  })
+
+  test('goes with the message when it is recalled', () => {
+    const event = recalled(3)
+    const asked = { ...event, data: { ...event.data, hadReceipt: true as const } }
+    expect(framesOf(route(asked, factsOf()))[0]?.frame.set).toMatchObject({ body: {}, receipt: null })
   })
 })
 
@@ -331,6 +376,7 @@ describe('over all events', () => {
     AnnouncementSeen: inboxEvent('AnnouncementSeen', { announcementSeen: 1 }, inGroup),
     MessageSent: message(5, 9, ann),
     MessageRecalled: recalled(9),
+    ReceiptGiven: receipt,
     ConversationRead: inboxEvent('ConversationRead', {}, inGroup),
     ConversationPinned: inboxEvent('ConversationPinned', {}, inGroup),
     ConversationUnpinned: inboxEvent('ConversationUnpinned', {}, inGroup),

@@ -120,6 +120,24 @@ const countedUnread = (row: Row, history: readonly Row[], userId: string): numbe
       message.recalled === undefined,
   ).length
 
+/** Who has read the user's own messages, against how many have (R34). */
+const compareReceipts = async (get: Get, userId: string, history: readonly Row[]): Promise<string[]> => {
+  const found: string[] = []
+  for (const { conversationId, seq, from, receipt } of history) {
+    if (from !== userId || receipt === undefined || receipt === null) continue
+    const path = `/v1/conversations/${encodeURIComponent(String(conversationId))}/messages/${seq}/receipts`
+    const read = await get(`${path}?state=read`)
+    const unread = await get(`${path}?state=unread`)
+    const listed = [
+      receipt,
+      { read: read.read, unread: unread.unread },
+      { read: read.items.length, unread: unread.items.length },
+    ].map(canonical)
+    if (new Set(listed).size > 1) found.push(`receipts of ${conversationId}#${seq}: ${listed.join(' / ')}`)
+  }
+  return found
+}
+
 /** The list, the counters and the history against each other and against what a device is given. */
 const compareHttp = async (get: Get, userId: string, fresh: Replica): Promise<[string[], Map<string, Row>]> => {
   const conversations = await wholeList(get, '/v1/conversations')
@@ -140,6 +158,7 @@ const compareHttp = async (get: Get, userId: string, fresh: Replica): Promise<[s
     const id = String(row.conversationId)
     const history = await wholeHistory(get, id)
     for (const message of history) visible.set(rowId('messages', message), message)
+    found.push(...(await compareReceipts(get, userId, history)))
     const counted = countedUnread(row, history, userId)
     if (counted !== row.unread) found.push(`unread of ${id}: ${row.unread}, counted ${counted}`)
     const last = history.at(-1) ?? null

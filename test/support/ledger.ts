@@ -37,6 +37,7 @@ export interface MessageOptions {
   readonly text?: string
   readonly ext?: string
   readonly clientMessageId?: string
+  readonly receiptsFrom?: readonly UserId[]
 }
 
 /** A log under way. Every method records events and gives the last one's position. */
@@ -204,6 +205,7 @@ export class Ledger {
       ...(options.ext === undefined ? {} : { ext: options.ext }),
       at: this.at,
       countable,
+      ...(options.receiptsFrom === undefined ? {} : { receiptsFrom: options.receiptsFrom }),
     })
   }
 
@@ -239,6 +241,7 @@ export class Ledger {
       countable: sent.countable,
       counts: sent.type === 'text',
       hadExt: 'ext' in sent,
+      ...(sent.receiptsFrom === undefined ? {} : { hadReceipt: true }),
       by: user(by),
       ...(reason === undefined ? {} : { reason }),
       at: this.at,

@@ -4,6 +4,7 @@
 import fc from 'fast-check'
 import { announcementKinds } from './random-announcements.ts'
 import { joiningKinds } from './random-joining.ts'
+import { receiptKinds } from './random-receipts.ts'
 
 const person = fc.nat(3)
 const device = fc.nat(1)
@@ -48,6 +49,7 @@ const kinds = {
   dissolve: [1, fc.record({ group, really: seldom })],
   ...joiningKinds,
   ...announcementKinds,
+  ...receiptKinds,
   openMembers: [2, fc.record({ group })],
   changeProfile: [3, fc.record({ number: fc.nat(5), clears: fc.boolean(), privately: seldom })],
   changePassword: [1, fc.record({ really: seldom })],

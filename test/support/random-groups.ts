@@ -46,8 +46,9 @@ export const groupDeeds = ({ groups, ask, userId }: Stage): Deeds => {
     createGroup: async ({ members, ...by }) => {
       if (groups.length >= groupsMax) return
       const memberIds = members.map(number => userId(number))
-      const inviteeConsent = groups.length === 0 ? 'none' : 'required'
-      const { groupId } = await ask(by, 'createGroup', { name: 'A group', inviteeConsent, memberIds })
+      // The first one is small enough for read receipts.
+      const kind = groups.length === 0 ? { inviteeConsent: 'none', memberLimit: 100 } : { inviteeConsent: 'required' }
+      const { groupId } = await ask(by, 'createGroup', { name: 'A group', ...kind, memberIds })
       groups.push({ groupId: String(groupId), owner: by.who })
     },
     addMember: async ({ group, whom, asOwner, ...by }) => {

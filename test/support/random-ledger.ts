@@ -8,6 +8,7 @@ import type { RecordedEvent } from '../../eventstore/port.ts'
 import { announce, announcedIn, see, unannounce } from './announcement-ledger.ts'
 import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
 import { ban, bind, close } from './ledger-accounts.ts'
+import { ask, read } from './receipt-ledger.ts'
 import { apply, endApplication, endInvitation, invite } from './request-ledger.ts'
 
 const names = ['ada', 'bob', 'cid', 'dan', 'eve']
@@ -33,7 +34,10 @@ const send = (ledger: Ledger, conversationId: ConversationId, one: number, three
   const senders = knownTo(ledger, conversationId)
   // Now and then a message of one who was just kicked lands.
   const from = three % 17 === 0 && conversationId.startsWith('group:') ? pick(people, one) : pick(senders, one)
-  if (from !== undefined) ledger.send(conversationId, from, three % 5 === 0 ? { ext: '{"a":1}' } : {})
+  if (from === undefined) return
+  const options = three % 5 === 0 ? { ext: '{"a":1}' } : {}
+  if (conversationId.startsWith('group:') && three % 3 === 0) ask(ledger, conversationId, from, options)
+  else ledger.send(conversationId, from, options)
 }
 
 const recallOne = (ledger: Ledger, conversationId: ConversationId, one: number) => {
@@ -45,8 +49,15 @@ const recallOne = (ledger: Ledger, conversationId: ConversationId, one: number) 
       (data as { seq: number }).seq === seq &&
       (data as { type: string }).type === 'text',
   )
-  const isRecalled = ledger.events.some(({ stream }) => stream === `message-${conversationId}.${seq}`)
+  const isRecalled = ledger.events.some(
+    ({ type, stream }) => type === 'MessageRecalled' && stream === `message-${conversationId}.${seq}`,
+  )
   if (isText && !isRecalled) ledger.recall(conversationId, seq, 'ada', one % 2 === 0 ? 'why' : undefined)
+}
+
+const readSome = (ledger: Ledger, conversationId: ConversationId, one: number, two: number) => {
+  const { seq: last } = ledger.headOf(conversationId)
+  for (let seq = last; seq > Math.max(0, last - (two % 4)); seq--) read(ledger, conversationId, seq, pick(names, one))
 }
 
 const mark = (ledger: Ledger, conversationId: ConversationId, one: number, two: number, three: number) => {
@@ -243,8 +254,9 @@ export const ledgerOf = (steps: readonly Step[]): Ledger => {
   for (const name of names) ledger.account(name)
   for (const [what, one, two, three] of steps) {
     const conversationId = pick(conversations, two)
-    if (what < 50) send(ledger, conversationId, one, three)
-    else if (what < 60) recallOne(ledger, conversationId, one)
+    if (what < 48) send(ledger, conversationId, one, three)
+    else if (what < 56) recallOne(ledger, conversationId, one)
+    else if (what < 62) readSome(ledger, pick(conversations.slice(-groups.length), two), one, three)
     else if (what < 78) mark(ledger, conversationId, one, three, one * 7 + three)
     else if (what < 84) changeFriends(ledger, two, one, three, pairs)
     else if (what < 94) changeGroup(ledger, one, two, three, ended)

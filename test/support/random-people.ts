@@ -13,6 +13,7 @@ import type { CommandKind, Deeds, RandomCommand } from './random-commands.ts'
 import { friendDeeds } from './random-friends.ts'
 import { groupDeeds, type RandomGroup } from './random-groups.ts'
 import { joiningDeeds } from './random-joining.ts'
+import { receiptDeeds } from './random-receipts.ts'
 import type { SocketClosed } from './raw-socket.ts'
 import type { Replica, ServerFrame } from './replica.ts'
 import type { Person, Reached } from './service.ts'
@@ -194,16 +195,23 @@ export class RandomPeople {
     return Number(held?.collection('conversations').get(conversationId)?.lastSeq ?? 3)
   }
 
+  /** What the deeds of other files need. */
+  readonly #hands = {
+    groups: this.#groups,
+    ask: (by: { readonly who: number; readonly device: number }, op: string, args: Arguments) =>
+      this.#ask(this.#slot(by), op, args),
+    group: (number: number) => this.#group(number),
+    userId: (number: number) => this.#userId(number),
+    lastSeq: (by: { readonly who: number; readonly device: number }, conversationId: string) =>
+      this.#lastSeq(this.#slot(by), conversationId),
+  }
+
   readonly #deeds: Deeds<CommandKind> = {
-    ...friendDeeds(
-      (by, op, args) => this.#ask(this.#slot(by), op, args),
-      number => this.#userId(number),
-    ),
-    ...groupDeeds({
-      groups: this.#groups,
-      ask: (by, op, args) => this.#ask(this.#slot(by), op, args),
-      userId: number => this.#userId(number),
-    }),
+    ...friendDeeds(this.#hands.ask, this.#hands.userId),
+    ...groupDeeds(this.#hands),
+    ...announcementDeeds(this.#hands),
+    ...joiningDeeds(this.#hands),
+    ...receiptDeeds(this.#hands),
     say: async ({ to, again, ...by }) => {
       const { sent } = this.#actor(by.who)
       const repeated = again ? sent.at(-1) : undefined
@@ -260,15 +268,6 @@ export class RandomPeople {
       const op = blocked ? 'blockUser' : 'unblockUser'
       await this.#ask(this.#slot(by), op, { userId: this.#userId(whom) })
     },
-    ...announcementDeeds({
-      ask: (by, op, args) => this.#ask(this.#slot(by), op, args),
-      group: number => this.#group(number),
-    }),
-    ...joiningDeeds({
-      ask: (by, op, args) => this.#ask(this.#slot(by), op, args),
-      group: number => this.#group(number),
-      userId: number => this.#userId(number),
-    }),
     openMembers: async ({ group, ...by }) => {
       const found = this.#group(group)
       const slot = this.#slot(by)

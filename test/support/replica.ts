@@ -167,9 +167,9 @@ export class Replica {
     const id = String(frame.id)
     const set = frame.set as Row
     const held = this.collection(name).get(id)
-    if (name === 'messages' && set.recalled !== undefined) {
-      this.#recall(id, set, held)
-      this.#recallLast(id, set)
+    if (name === 'messages') {
+      if (set.recalled !== undefined) this.#recall(id, set, held)
+      this.#patchLast(id, set)
     }
     if (held === undefined) return
     this.#store(name, id, { ...held, ...set })
@@ -191,7 +191,7 @@ export class Replica {
   }
 
   /** The list shows the message too, where it is the last one; whether it is, every device knows for itself. */
-  #recallLast(id: string, set: Row): void {
+  #patchLast(id: string, set: Row): void {
     const { conversationId, seq } = splitMessageId(id)
     const conversation = this.collection('conversations').get(conversationId)
     const last = conversation?.lastMessage as Row | null | undefined
