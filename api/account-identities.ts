@@ -1,13 +1,14 @@
 // Owns what an account signs in by, after sign-up: binding another phone number, e-mail address or user name (R1, R3).
 // First the claim, which decides between two who want the same; then the account's own event, from which on the new one works
-// and the old one does not. A crash between leaves a claim that nobody lists, and that can be taken over after a while.
+// and the old one does not. A crash between leaves a claim that nobody lists: a repeat of the same user finishes it, even without
+// a key and though the code is used up; after a while others can take it over.
 // A code proves the new one; that it was the owner who asked, nothing does. So the addresses of before are told of it.
 
 import { z } from 'zod'
 import { account, type CreatedAccount } from '../domain/account/account.ts'
 import type { IdentityKind } from '../domain/account/events.ts'
 import { isRejection } from '../domain/decider.ts'
-import { identity } from '../domain/identity/identity.ts'
+import { identity, isHeldBy } from '../domain/identity/identity.ts'
 import { type Instant, streamOf } from '../domain/ids.ts'
 import { instantPlusSeconds } from '../domain/instants.ts'
 import type { Node } from '../eventstore/node.ts'
@@ -42,6 +43,13 @@ const claim = async (node: Node, found: CreatedAccount, kind: IdentityKind, hmac
   return node.handle(identity, streamOf.identity(hmac), command, { facts: await claimFacts(node, kind, hmac) })
 }
 
+/** One who repeats what was done, wholly or by half, is told nothing that they do not know. */
+const isHeld = async (node: Node, found: CreatedAccount, kind: IdentityKind, hmac: string): Promise<boolean> => {
+  const { state } = await node.load(identity, streamOf.identity(hmac))
+  const facts = { isListed: found.identities[kind] === hmac, changedAt: found.identitiesChangedAt }
+  return isHeldBy(state, found.userId, facts, node.clock.now())
+}
+
 /** To what the account had before, the replaced one too: the way back, should it not have been the owner. */
 const tellOwner = ({ codes }: OperationDependencies, { phone, email }: CreatedAccount) => {
   const word = { purpose: 'changed', code: null } as const
@@ -67,7 +75,8 @@ const bind = async (
   const tooFast = rateLimits.take('signIn', 'target', state.userId)
   if (tooFast !== undefined) return tooFast
   const hmac = keys.identityHmac(kind, parsed.data)
-  const wrong = code === undefined ? undefined : await useCode(dependencies, call, { hmac, purpose: 'bind', code })
+  const needsNoCode = code === undefined || (await isHeld(node, state, kind, hmac))
+  const wrong = needsNoCode ? undefined : await useCode(dependencies, call, { hmac, purpose: 'bind', code })
   if (wrong !== undefined) return wrong
   const at = claimTime(node.clock.now(), state)
   const claimed = await claim(node, state, kind, hmac, at)
@@ -88,7 +97,7 @@ export const accountIdentityOperations: readonly Operation[] = [
     tag: 'accounts',
     summary: 'Bind or change my phone number, e-mail address or user name',
     description:
-      'Signing in works by the new one at once, and no longer by the one it replaces, which is free for others. The phone number and the e-mail address that the account had are told of it.',
+      'Signing in works by the new one at once, and no longer by the one it replaces, which is free for others. The phone number and the e-mail address that the account had are told of it. Done again it changes nothing: of what is bound already no code is used.',
     callers: ['user'],
     frame: false,
     limit: 'signIn',

@@ -77,6 +77,21 @@ const claim = (
   return [{ type: 'IdentityReleased', data: { kind, userId: claimedBy, at } }, claimed]
 }
 
+/**
+ * Whether the user has it, or is about to: the account lists it, or claimed it a moment ago and has let go of nothing since.
+ * Whoever claimed it has shown what it takes; a repeat needs no more.
+ */
+export const isHeldBy = (
+  { claimedBy, claimedAt }: IdentityState,
+  userId: UserId,
+  { isListed, changedAt }: Pick<ClaimFacts, 'isListed' | 'changedAt'>,
+  at: Instant,
+): boolean => {
+  if (claimedBy !== userId || claimedAt === null) return false
+  const isOpen = changedAt === null || claimedAt > changedAt
+  return isListed || (isOpen && secondsBetween(claimedAt, at) < limits.identityClaimSeconds)
+}
+
 /** Somebody else's claim is left alone, and so is a newer one: what this user let go of is already released. */
 const release = (command: ReleaseIdentity, state: IdentityState): Decision<IdentityEvent, IdentityRejection> =>
   state.claimedBy === command.userId && state.claimedAt !== null && state.claimedAt <= command.replacedAt

@@ -87,7 +87,7 @@ describe('binding an identity', () => {
     ]
     expect(await told(() => bindWithCode('email', 'gil.2@example.org'))).toEqual(both)
     const again = await told(async () => {
-      for (let times = 0; times < 2; times++) await bind(gil, 'userName', { value: 'gil.two' }, 'a key')
+      for (let times = 0; times < 2; times++) await bind(gil, 'userName', { value: 'gil.two' }, 'a-key')
       await bind(gil, 'userName', { value: 'gil.two' })
     })
     expect(again).toEqual([both[0], { ...both[1], target: 'gil.2@example.org' }])

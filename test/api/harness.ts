@@ -27,6 +27,7 @@ import { type Node, startNode } from '../../eventstore/node.ts'
 import { type Database, openDatabase } from '../../projections/database.ts'
 import { sentMessage } from '../../projections/message.ts'
 import { type Runner, startRunner } from '../../projections/runner.ts'
+import { type FaultyStore, faultyStoreOver } from '../support/faulty-store.ts'
 import { testKeys } from './fixture.ts'
 
 export interface AskOptions {
@@ -54,6 +55,8 @@ export interface TestUser {
 export interface Harness {
   readonly app: FastifyInstance
   readonly node: Node
+  /** What the log is to do wrong next. */
+  readonly faults: FaultyStore['faults']
   readonly database: Database
   readonly runner: Runner
   readonly tokens: Tokens
@@ -119,7 +122,8 @@ const movableClock = () => {
 const openStores = async (clock: Clock, logged: string[]) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'ledgerline-api-'))
   const logger = pino({ level: 'warn' }, { write: line => logged.push(line) })
-  const store = await openEmbeddedStore({ dataDir, logger })
+  const log = await openEmbeddedStore({ dataDir, logger })
+  const store = faultyStoreOver(log)
   const database = await openDatabase({ dataDir, logger })
   const runner = await startRunner({ store, database, logger })
   const node = await startNode({
@@ -134,7 +138,7 @@ const openStores = async (clock: Clock, logged: string[]) => {
     await node.close()
     await runner.stop()
     await database.close()
-    await store.close()
+    await log.close()
     await rm(dataDir, { recursive: true, force: true })
   }
   return { store, database, runner, node, logger, close }
@@ -145,7 +149,7 @@ export const startHarness = async (): Promise<Harness> => {
   const clock = movableClock()
   const logged: string[] = []
   const sent: CodeMessage[] = []
-  const { database, runner, node, logger, close } = await openStores(clock, logged)
+  const { store, database, runner, node, logger, close } = await openStores(clock, logged)
   const keys = testKeys()
   const tokens = createTokens({
     keys,
@@ -237,6 +241,7 @@ export const startHarness = async (): Promise<Harness> => {
   return {
     app,
     node,
+    faults: store.faults,
     database,
     runner,
     tokens,

@@ -1,7 +1,13 @@
 // A claim that its account never came to list is not for ever, and freeing an old one never frees a newer one (R1).
 
 import { describe, expect, it } from 'vitest'
-import { type ClaimFacts, type IdentityCommand, type IdentityEvent, identity } from '../../domain/identity/identity.ts'
+import {
+  type ClaimFacts,
+  type IdentityCommand,
+  type IdentityEvent,
+  identity,
+  isHeldBy,
+} from '../../domain/identity/identity.ts'
 import type { Instant, UserId } from '../../domain/ids.ts'
 import { instantPlusSeconds } from '../../domain/instants.ts'
 import { limits } from '../../domain/limits.ts'
@@ -105,5 +111,28 @@ describe('freeing what an account let go of (R1)', () => {
     given(claimed(ann), released(ann, past(1)), claimed(bob, past(1)))
       .when(release(ann, past(1)))
       .then([])
+  })
+})
+
+describe('what a user has already, and needs no other code for (R1)', () => {
+  const state = { claimedBy: ann, claimedAt: at }
+  it('is what the account lists and has claimed, however long ago', () => {
+    expect(isHeldBy(state, ann, annLists, longAfter)).toBe(true)
+    expect(isHeldBy({ claimedBy: bob, claimedAt: at }, ann, annLists, at)).toBe(false)
+    expect(isHeldBy({ claimedBy: null, claimedAt: null }, ann, annLists, at)).toBe(false)
+  })
+
+  it('is what was claimed a moment ago, and is about to be listed', () => {
+    const open = { isListed: false, changedAt: '2026-11-23T07:59:59.999Z' as Instant }
+    const lastMoment = past(limits.identityClaimSeconds - 1)
+    expect(isHeldBy(state, ann, open, lastMoment)).toBe(true)
+    expect(isHeldBy(state, ann, { ...open, changedAt: null }, lastMoment)).toBe(true)
+    expect(isHeldBy(state, ann, open, longAfter)).toBe(false)
+    expect(isHeldBy(state, bob, open, at)).toBe(false)
+  })
+
+  it('is not what the account has let go of since', () => {
+    expect(isHeldBy(state, ann, { isListed: false, changedAt: at }, at)).toBe(false)
+    expect(isHeldBy(state, ann, { isListed: false, changedAt: past(1) }, past(2))).toBe(false)
   })
 })
