@@ -20,9 +20,11 @@ const slowMsMax = 600_000
 
 let service: TestService
 let nobody: Person
+let adminKey: string
 
 beforeAll(async () => {
   service = await startTestService()
+  adminKey = await service.adminKey()
 }, slowMsMax)
 afterAll(() => service?.stop(), slowMsMax)
 
@@ -42,7 +44,7 @@ describe('whatever people do', () => {
     const property = fc.asyncProperty(commandSequence(commandsMost), async commands => {
       // Time passes in a run: one for all runs would have a token that is over.
       nobody = await service.person('nobody')
-      const people = await RandomPeople.arrive(service, nobody)
+      const people = await RandomPeople.arrive(service, { nobody, adminKey })
       await people.begin()
       for (const step of together(commands)) await people.step(step)
       expect(await people.divergence()).toEqual([])

@@ -319,8 +319,9 @@ describeWithPostgres(`whatever people do on two nodes at once (seed ${seed})`, (
   test('their devices are fresh snapshots in the end', { timeout: slowMsMax }, async () => {
     const service = await nodes.asOne()
     const nobody = await service.person('nobody')
+    const adminKey = await service.adminKey()
     const property = fc.asyncProperty(commandSequence(commandsMost), async commands => {
-      const people = await RandomPeople.arrive(service, nobody)
+      const people = await RandomPeople.arrive(service, { nobody, adminKey })
       await people.begin()
       for (const step of together(commands)) await people.step(step)
       expect(await people.divergence()).toEqual([])

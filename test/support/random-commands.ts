@@ -3,6 +3,7 @@
 
 import fc from 'fast-check'
 import { announcementKinds } from './random-announcements.ts'
+import { appKinds } from './random-app.ts'
 import { joiningKinds } from './random-joining.ts'
 import { receiptKinds } from './random-receipts.ts'
 
@@ -50,6 +51,7 @@ const kinds = {
   ...joiningKinds,
   ...announcementKinds,
   ...receiptKinds,
+  ...appKinds,
   openMembers: [2, fc.record({ group })],
   changeProfile: [3, fc.record({ number: fc.nat(5), clears: fc.boolean(), privately: seldom })],
   changePassword: [1, fc.record({ really: seldom })],

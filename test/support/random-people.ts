@@ -4,14 +4,16 @@
 import { randomUUID } from 'node:crypto'
 import { ringAgeMs } from '../../realtime/ring.ts'
 import { divergence } from './convergence.ts'
-import { CommandError, type Device, DeviceClosed, expectOk, newMessageId, type SignedIn } from './device.ts'
+import { CommandError, type Device, DeviceClosed, newMessageId, type SignedIn, testPassword } from './device.ts'
 import { catchUp, type HeldLists, readLists } from './held-lists.ts'
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
 import { whenQuiet, whenReadable } from './quiet.ts'
 import { announcementDeeds } from './random-announcements.ts'
+import { appDeeds } from './random-app.ts'
 import type { CommandKind, Deeds, RandomCommand } from './random-commands.ts'
 import { friendDeeds } from './random-friends.ts'
 import { groupDeeds, type RandomGroup } from './random-groups.ts'
+import { inboxDeeds } from './random-inbox.ts'
 import { joiningDeeds } from './random-joining.ts'
 import { receiptDeeds } from './random-receipts.ts'
 import type { SocketClosed } from './raw-socket.ts'
@@ -49,6 +51,13 @@ interface Actor {
   readonly sent: { readonly conversationId: string; readonly args: Arguments }[]
 }
 
+export interface Bystanders {
+  /** Somebody whom all may block. */
+  readonly nobody: Person
+  /** Of the app's own backend. */
+  readonly adminKey: string
+}
+
 /** Answers that tell of a fault in the server, or in these commands. */
 const neverAnswered = new Set(['internal', 'request.invalid', 'operation.not-found', 'idempotency.mismatch'])
 /** Of a session that was ended, and of what the device did by itself. */
@@ -58,20 +67,22 @@ export class RandomPeople {
   readonly faults: string[] = []
   readonly #service: Reached
   readonly #nobody: Person
+  readonly #adminKey: string
   readonly #actors: readonly Actor[]
   readonly #groups: RandomGroup[] = []
   #timesPassed = 0
   /** One device is signed in, on or off at a time. */
   readonly #busy = new Map<Slot, Promise<void>>()
 
-  private constructor(service: Reached, nobody: Person, actors: readonly Actor[]) {
+  private constructor(service: Reached, { nobody, adminKey }: Bystanders, actors: readonly Actor[]) {
     this.#service = service
     this.#nobody = nobody
+    this.#adminKey = adminKey
     this.#actors = actors
   }
 
-  /** Signs them up, with all devices connected. @param nobody somebody whom all may block */
-  static async arrive(service: Reached, nobody: Person): Promise<RandomPeople> {
+  /** Signs them up, with all devices connected. */
+  static async arrive(service: Reached, bystanders: Bystanders): Promise<RandomPeople> {
     const people = await service.people(...['ada', 'bob', 'cyd', 'dee'].slice(0, peopleCount))
     const actors = await Promise.all(
       people.map(async (person): Promise<Actor> => {
@@ -82,10 +93,17 @@ export class RandomPeople {
           return { deviceId, session, ...off, opened: new Set() }
         }
         const slots = await Promise.all(Array.from({ length: devicesEach }, (_, index) => slot(index + 1)))
-        return { person, slots, spare: await service.signIn(person, 'spare'), lists: undefined, password: '', sent: [] }
+        return {
+          person,
+          slots,
+          spare: await service.signIn(person, 'spare'),
+          lists: undefined,
+          password: testPassword,
+          sent: [],
+        }
       }),
     )
-    const arrived = new RandomPeople(service, nobody, actors)
+    const arrived = new RandomPeople(service, bystanders, actors)
     const slots = actors.flatMap(actor => actor.slots)
     await Promise.all(slots.map(slot => arrived.#connect(slot, 'nothing')))
     return arrived
@@ -108,6 +126,7 @@ export class RandomPeople {
   /** Brings every device back, waits until all is quiet, and tells what keeps them from a fresh snapshot. */
   async divergence(): Promise<string[]> {
     for (const actor of this.#actors) {
+      await this.#asApp('adminUnbanAccount', { userId: actor.person.userId })
       if (!(await this.#isSignedIn(actor.spare))) actor.spare = await this.#signIn(actor, 'spare')
       for (const slot of actor.slots) {
         this.#look(slot)
@@ -162,6 +181,13 @@ export class RandomPeople {
     return answer.body
   }
 
+  async #asApp(op: string, args: Arguments): Promise<Arguments> {
+    const { method, path, body } = requestOf(operationNamed(op), args)
+    const answer = await this.#service.api(method, path, { token: this.#adminKey, body, key: randomUUID() })
+    if (answer.status >= 400) throw new CommandError(answer.body)
+    return answer.body
+  }
+
   #actor(number: number): Actor {
     return this.#actors[number % peopleCount] as Actor
   }
@@ -204,6 +230,9 @@ export class RandomPeople {
     userId: (number: number) => this.#userId(number),
     lastSeq: (by: { readonly who: number; readonly device: number }, conversationId: string) =>
       this.#lastSeq(this.#slot(by), conversationId),
+    conversation: (who: number, to: number) => this.#conversation(who, to),
+    asApp: (op: string, args: Arguments) => this.#asApp(op, args),
+    sessionId: (by: { readonly who: number; readonly device: number }) => this.#slot(by).session.sessionId,
   }
 
   readonly #deeds: Deeds<CommandKind> = {
@@ -212,6 +241,8 @@ export class RandomPeople {
     ...announcementDeeds(this.#hands),
     ...joiningDeeds(this.#hands),
     ...receiptDeeds(this.#hands),
+    ...inboxDeeds(this.#hands),
+    ...appDeeds(this.#hands),
     say: async ({ to, again, ...by }) => {
       const { sent } = this.#actor(by.who)
       const repeated = again ? sent.at(-1) : undefined
@@ -225,45 +256,6 @@ export class RandomPeople {
       sent.push({ conversationId, args })
       await this.#ask(this.#slot(by), 'sendMessage', args)
     },
-    markRead: async ({ to, back, ...by }) => {
-      const conversation = this.#conversation(by.who, to)
-      if (conversation === undefined) return
-      const { conversationId } = conversation
-      const seq = Math.max(1, this.#lastSeq(this.#slot(by), conversationId) - back)
-      await this.#ask(this.#slot(by), 'markRead', { conversationId, seq })
-    },
-    recall: async ({ to, back, asOwner, ...by }) => {
-      const conversation = this.#conversation(by.who, to)
-      if (conversation === undefined) return
-      const { conversationId, owner } = conversation
-      const slot = this.#slot(asOwner ? { ...by, who: owner } : by)
-      const seq = Math.max(1, this.#lastSeq(slot, conversationId) - back)
-      await this.#ask(slot, 'recallMessage', { conversationId, seq, reason: 'because' })
-    },
-    pin: async ({ to, pinned, ...by }) => {
-      const conversation = this.#conversation(by.who, to)
-      if (conversation === undefined) return
-      await this.#ask(this.#slot(by), 'updateConversation', { conversationId: conversation.conversationId, pinned })
-    },
-    remind: async ({ to, doNotDisturb, reminder, ...by }) => {
-      const conversation = this.#conversation(by.who, to)
-      if (conversation === undefined) return
-      const { conversationId } = conversation
-      const set = conversationId.startsWith('group:') ? { doNotDisturb, reminder } : { doNotDisturb }
-      await this.#ask(this.#slot(by), 'updateConversation', { conversationId, ...set })
-    },
-    clear: async ({ to, ...by }) => {
-      const conversation = this.#conversation(by.who, to)
-      if (conversation === undefined) return
-      const conversationIds = [conversation.conversationId]
-      await this.#ask(this.#slot(by), 'clearConversations', { conversationIds, what: 'all' })
-    },
-    delete: async ({ to, messages, ...by }) => {
-      const conversation = this.#conversation(by.who, to)
-      if (conversation === undefined) return
-      await this.#ask(this.#slot(by), 'deleteConversation', { conversationId: conversation.conversationId, messages })
-    },
-    readAll: by => this.#ask(this.#slot(by), 'readAllConversations', {}),
     block: async ({ whom, blocked, ...by }) => {
       const op = blocked ? 'blockUser' : 'unblockUser'
       await this.#ask(this.#slot(by), op, { userId: this.#userId(whom) })
@@ -362,15 +354,15 @@ export class RandomPeople {
   async #signIn(actor: Actor, deviceId: string): Promise<SignedIn> {
     const device = { deviceId, platform: 'linux', name: deviceId }
     const { userName } = actor.person
-    const password = actor.password === '' ? undefined : actor.password
-    if (password === undefined) return this.#service.signIn(actor.person, deviceId)
-    const body = { by: 'password', userName, password, device }
-    return expectOk(await this.#service.api('POST', '/v1/sessions', { body }))
+    const body = { by: 'password', userName, password: actor.password, device }
+    const answer = await this.#service.api('POST', '/v1/sessions', { body })
+    if (answer.status >= 400) throw new CommandError(answer.body)
+    return answer.body as SignedIn
   }
 
   async #changePassword(actor: Actor, slot: Slot): Promise<void> {
     const password = `another password ${randomUUID()}`
-    const body = { current: actor.password === '' ? 'correct horse battery' : actor.password, new: password }
+    const body = { current: actor.password, new: password }
     const answer = await this.#service.api('PUT', '/v1/users/me/password', { token: slot.session.accessToken, body })
     if (answer.status >= 400) throw new CommandError(answer.body)
     actor.password = password

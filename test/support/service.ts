@@ -8,13 +8,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { vi } from 'vitest'
-import { adminKeysOver, createAdminKey } from '../../api/admin-keys.ts'
 import { type Config, readConfig } from '../../config.ts'
-import { isRejection } from '../../domain/decider.ts'
-import { systemClock } from '../../eventstore/clock.ts'
 import type { EventStore } from '../../eventstore/port.ts'
 import type { Database } from '../../projections/database.ts'
 import type { Service } from '../../service.ts'
+import { adminKeyIn } from './admin-key.ts'
 import {
   type Api,
   type ConnectOptions,
@@ -30,7 +28,6 @@ import { whenReadable } from './quiet.ts'
 import { createPostgresDatabase, postgresUrl } from './read-models.ts'
 
 const codeMsMax = 45_000
-const keyKnownMsMax = 45_000
 
 type PostgresDatabase = Awaited<ReturnType<typeof createPostgresDatabase>>
 
@@ -71,10 +68,6 @@ export interface Person extends SignedUp {
 type Who = { readonly accessToken: string } | Person
 type Connecting = Partial<Omit<ConnectOptions, 'realtimeUrl' | 'token'>>
 
-const raise = (error: unknown) => {
-  throw error
-}
-
 const errorLevel = 50
 
 interface Logged {
@@ -100,7 +93,7 @@ const { now } = Date
 vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs)
 
 /** What tests need of a server, however it runs. */
-export type Reached = Pick<TestService, 'store' | 'api' | 'people' | 'person' | 'signIn' | 'connect'> &
+export type Reached = Pick<TestService, 'store' | 'api' | 'people' | 'person' | 'signIn' | 'connect' | 'adminKey'> &
   Partial<Pick<TestService, 'pass'>>
 
 export class TestService {
@@ -162,13 +155,9 @@ export class TestService {
     return signIn(this.httpUrl, userName, deviceId)
   }
 
-  /** Makes a key of the app's own backend, as another process would. */
+  /** Makes a key of the app's own backend. */
   async adminKey(): Promise<string> {
-    const made = await createAdminKey(adminKeysOver(this.store, systemClock, raise), 'backend')
-    if (isRejection(made)) throw new Error(made.detail)
-    const isKnown = async () => (await this.api('GET', '/v1/admin/events?limit=1', { token: made.key })).status === 200
-    await vi.waitUntil(isKnown, { timeout: keyKnownMsMax })
-    return made.key
+    return adminKeyIn(this.store, [this.api])
   }
 
   /** Opens the socket of a device. */

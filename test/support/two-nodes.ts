@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openEventStore } from '../../eventstore/open.ts'
 import type { EventStore } from '../../eventstore/port.ts'
+import { adminKeyIn } from './admin-key.ts'
 import { type ConnectOptions, connectDevice, createApi, type Device, signIn, signUp } from './device.ts'
 import { startPostgres, type TestPostgres } from './postgres.ts'
 import { silentLogger } from './read-models.ts'
@@ -84,8 +85,14 @@ export class TwoNodes {
       const session = await signIn(httpUrl(), signedUp.userName)
       return { ...signedUp, session, token: session.accessToken }
     }
+    const store = this.#store
     return {
-      store: this.#store,
+      store,
+      adminKey: () =>
+        adminKeyIn(
+          store,
+          [this.a, this.b].map(({ process }) => createApi(process.httpUrl)),
+        ),
       api: (...call) => createApi(httpUrl())(...call),
       connect: (who, options) =>
         connectTo(next(), { accessToken: 'accessToken' in who ? who.accessToken : who.token }, options),
