@@ -12,7 +12,9 @@ import {
   newMessageId,
   type SignedIn,
 } from '../support/device.ts'
+import { type Arguments, operationNamed, requestOf } from '../support/operation-request.ts'
 import type { Replica, Row } from '../support/replica.ts'
+import { doToGroups } from './groups.ts'
 import { type Ledger, readKey, type Sent } from './ledger.ts'
 import { doAmongPeople } from './people.ts'
 import type { Random } from './random.ts'
@@ -28,6 +30,10 @@ export interface World {
   readonly userIds: readonly string[]
   /** Owner of each group of the driver. */
   readonly owners: ReadonlyMap<string, string>
+  /** Of the app's own backend. */
+  readonly adminKey: string
+  /** Somebody who has no device here. */
+  readonly bannedId: string
 }
 
 type Definite = { readonly ok: Row } | { readonly refused: string }
@@ -107,6 +113,29 @@ export class Actor {
       }
     }
     throw new Error(`${this.name}: no definite answer to ${op} within ${answerMsMax} ms`)
+  }
+
+  /** The same over HTTP, for what is no frame; it repeats under one key. @param token of who asks; else it is this user */
+  async askOverHttp(op: string, args: Arguments, token?: string): Promise<Definite> {
+    const { method, path, body } = requestOf(operationNamed(op), args)
+    const key = randomUUID()
+    const untilMs = Date.now() + answerMsMax
+    while (Date.now() < untilMs) {
+      this.#world.ledger.commands++
+      const asking = { token: token ?? (await this.token()), body, key }
+      const answer = await createApi(this.#world.httpUrl)(method, path, asking).catch(() => undefined)
+      if (answer !== undefined && answer.status < 300) return { ok: answer.body }
+      this.#count(answer?.body.code ?? 'no-reply')
+      if (answer?.body.code === 'token.expired') await this.#refresh()
+      else if (answer?.body.retryable === false) return { refused: answer.body.code }
+      await pause(this.#random.between(20, 200))
+    }
+    throw new Error(`${this.name}: no definite answer to ${op} within ${answerMsMax} ms`)
+  }
+
+  /** As the app's own backend. */
+  askAsApp(op: string, args: Arguments): Promise<Definite> {
+    return this.askOverHttp(op, args, this.#world.adminKey)
   }
 
   /** One text; resolves when its fate is known. */
@@ -200,7 +229,7 @@ export class Actor {
     else if (what < 0.81) await this.#recall()
     else if (what < 0.84) await this.#pin()
     else if (what < 0.92) await doAmongPeople(this, this.#world, this.#random)
-    else if (what < 0.99) await this.#changeGroup()
+    else if (what < 0.99) await doToGroups(this, this.#world, this.#random)
     else await this.#goAway()
   }
 
@@ -245,21 +274,6 @@ export class Actor {
   async #pin(): Promise<void> {
     const conversationId = this.#random.pick(this.#conversations())
     await this.ask('updateConversation', { conversationId, pinned: this.#random.chance(0.5) }, randomUUID())
-  }
-
-  /** Owners add and remove; members leave. An owner stays, so that somebody has seen everything. */
-  async #changeGroup(): Promise<void> {
-    const groups = [...(this.#state?.collection('groups').keys() ?? [])]
-    if (groups.length === 0) return
-    const groupId = this.#random.pick(groups)
-    const owner = this.#world.owners.get(groupId)
-    if (owner !== this.userId) {
-      if (this.#random.chance(0.3)) await this.ask('leaveGroup', { groupId }, randomUUID())
-      return
-    }
-    const others = this.#world.userIds.filter(userId => userId !== owner)
-    const userIds = [this.#random.pick(others)]
-    await this.ask(this.#random.chance(0.65) ? 'addMembers' : 'removeMembers', { groupId, userIds }, randomUUID())
   }
 
   async #goAway(): Promise<void> {

@@ -1,7 +1,30 @@
 // Owns what the server has promised to the driver: the one place that the checks at the end compare with.
 // A promise counts from the moment its reply is read, never earlier.
 
-import type { Promised } from './people.ts'
+import type { Row } from '../support/replica.ts'
+
+/** Of each thing the value that was acknowledged at the highest position. */
+export type Promised = Map<string, { readonly position: string; readonly value: unknown }>
+
+/** Two that were appended together have one position: which of them came last nobody was told. */
+const unknown = Symbol('unknown')
+
+export const promise = (
+  { promised }: Pick<Ledger, 'promised'>,
+  key: string,
+  { position }: Row,
+  value: unknown,
+): void => {
+  const at = String(position)
+  const known = promised.get(key)
+  if (known !== undefined && known.position > at) return
+  const isSure = known === undefined || known.position < at || known.value === value
+  promised.set(key, { position: at, value: isSure ? value : unknown })
+}
+
+/** The things of which it is known what must hold. */
+export const promisesOf = ({ promised }: Pick<Ledger, 'promised'>): readonly [string, unknown][] =>
+  [...promised].flatMap(([key, { value }]) => (value === unknown ? [] : [[key, value] as [string, unknown]]))
 
 export interface Sent {
   readonly conversationId: string
@@ -23,7 +46,7 @@ export interface Ledger {
   readonly read: Map<string, number>
   /** `conversation#seq` of acknowledged recalls */
   readonly recalled: Set<string>
-  /** Of profiles, friends and groups. */
+  /** Of accounts, profiles, friends and groups. */
   readonly promised: Promised
   /** Anything that went wrong on the way, in words. */
   readonly failures: string[]

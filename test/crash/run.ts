@@ -4,8 +4,10 @@
 // server at random moments, and checks at the end through the public API that nothing promised was lost. Prints the seed; the
 // same seed makes the same choices again.
 
+import { execFile } from 'node:child_process'
 import { setTimeout as pause } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
 import { createApi, expectOk, signIn, signUp } from '../support/device.ts'
 import { freePort } from '../support/free-port.ts'
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts'
@@ -15,6 +17,7 @@ import { createLedger } from './ledger.ts'
 import { createRandom, type Random } from './random.ts'
 import { CannotRun, type Scenario, scenarios, type Victim } from './scenarios.ts'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const users = 12
 const groups = 3
 const groupMembers = 6
@@ -34,11 +37,16 @@ interface Running {
 }
 
 /** Accounts, two devices for some, partners in a ring, groups with an owner each. */
-const populate = async (httpUrl: string, realtimeUrl: string, random: Random): Promise<Running> => {
+const populate = async (
+  { httpUrl, realtimeUrl }: ServerProcess,
+  adminKey: string,
+  random: Random,
+): Promise<Running> => {
   const names = Array.from({ length: users }, (_, index) => `crash.user${index}`)
   const userIds = (await Promise.all(names.map(name => signUp(httpUrl, name)))).map(({ userId }) => userId)
   const owners = new Map<string, string>()
-  const world: World = { httpUrl, realtimeUrl, ledger: createLedger(), userIds, owners }
+  const { userId: bannedId } = await signUp(httpUrl, 'crash.banned')
+  const world: World = { httpUrl, realtimeUrl, ledger: createLedger(), userIds, owners, adminKey, bannedId }
   const actors: Actor[] = []
   for (const [index, name] of names.entries()) {
     const partners = [index + 1, index + users - 1].map(at => conversationOf(userIds[index], userIds[at % users]))
@@ -53,10 +61,19 @@ const populate = async (httpUrl: string, realtimeUrl: string, random: Random): P
     const owner = userIds[index * 4] as string
     const token = await tokenOf(actors, owner)
     const memberIds = userIds.filter(userId => userId !== owner).slice(index, index + groupMembers)
-    const body = { name: `group ${index}`, memberIds, inviteMode: 'managers', inviteeConsent: 'none' }
+    const inviteeConsent = index === groups - 1 ? 'required' : 'none'
+    const body = { name: `group ${index}`, memberIds, inviteMode: 'managers', inviteeConsent }
     owners.set(expectOk(await api('POST', '/v1/groups', { token, body })).groupId, owner)
   }
   return { world, actors }
+}
+
+/** By the command that an operator gives, beside the running server. */
+const makeAdminKey = async (environment: Readonly<Record<string, string>>): Promise<string> => {
+  const parameters = ['--import', 'tsx', 'api/admin-key-command.ts', 'create', '--name', 'crash']
+  const env = { PATH: process.env.PATH ?? '', ...environment }
+  const { stdout } = await promisify(execFile)(process.execPath, parameters, { env, cwd: root })
+  return stdout.trim()
 }
 
 const conversationOf = (one = '', other = ''): string => (one < other ? `p2p:${one}:${other}` : `p2p:${other}:${one}`)
@@ -169,7 +186,7 @@ const runScenario = async (name: string, count: number, seed: number): Promise<r
   const environment = { ...ports, ...scenario.environment, RATE_LIMITS: 'off', LOG_LEVEL: 'warn' }
   const start = () => startServerProcess({ environment })
   const first = await start()
-  const running = await populate(first.httpUrl, first.realtimeUrl, random)
+  const running = await populate(first, await makeAdminKey(environment), random)
   const { victim, server } = createVictim(start, first, running)
   const stopping = new AbortController()
   const { ledger } = running.world
