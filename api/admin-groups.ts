@@ -6,6 +6,7 @@ import { isRejection } from '../domain/decider.ts'
 import { type GroupCommand, group } from '../domain/group/group.ts'
 import { type GroupId, streamOf, systemUserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
+import { ownsMostGroups } from '../projections/group.ts'
 import { ownId } from './admin-accounts.ts'
 import { announcementParams, exampleAnnouncementId, publishBody, publishReply } from './announcements.ts'
 import { madeId, runCommand } from './commands.ts'
@@ -104,10 +105,12 @@ const settings: readonly Operation[] = [
     summary: 'Make another member the owner',
     description: 'The owner before stays as a plain member, who can be removed then.',
     body: z.strictObject({ to: ownId }),
-    rejections: [...unreachable, 'group.already-owner', 'group.target-not-member'],
+    rejections: [...unreachable, 'group.already-owner', 'group.target-not-member', 'group.owned-limit'],
     example: { ...positionExample, body: { to: example.otherUserId } },
-    run: (dependencies, call, { groupId, to }) =>
-      runAsApp(dependencies, call, groupId, { type: 'TransferGroup', to, leave: false }),
+    run: async (dependencies, call, { groupId, to }) => {
+      const ownsMost = await ownsMostGroups(dependencies.database, to)
+      return runAsApp(dependencies, call, groupId, { type: 'TransferGroup', to, leave: false, ownsMost })
+    },
   }),
 ]
 

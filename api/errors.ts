@@ -83,6 +83,7 @@ export const errorTable: { readonly [Code in ErrorCode]: ErrorRow } = {
   'group.owner-cannot-leave': row(409, 'The owner cannot leave'),
   'group.admin-limit': row(409, 'Too many admins'),
   'group.created-limit': row(409, 'Too many groups created'),
+  'group.owned-limit': row(409, 'The new owner has too many groups'),
   'group.joined-limit': row(409, 'Too many groups joined'),
   'group.mute-limit': row(409, 'Too many muted members'),
   'group.followed-limit': row(409, 'Too many followed members'),

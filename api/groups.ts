@@ -8,7 +8,7 @@ import type { CreateGroup } from '../domain/group/creation.ts'
 import { type GroupCommand, group } from '../domain/group/group.ts'
 import { type GroupId, groupConversationId, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
-import { groupChangesOf, groupOf, groupsCreatedCount, groupsOf } from '../projections/group.ts'
+import { groupChangesOf, groupOf, groupsCreatedCount, groupsOf, ownsMostGroups } from '../projections/group.ts'
 import { madeId, runCommand } from './commands.ts'
 import { changesSince, incrementalQuery, incrementalReply, pageWithCursor } from './cursors.ts'
 import type { OperationDependencies } from './dependencies.ts'
@@ -190,14 +190,14 @@ export const groupOperations: readonly Operation[] = [
       'group.not-owner',
       'group.already-owner',
       'group.target-not-member',
+      'group.owned-limit',
     ],
     example: { ...positionExample, body: { to: example.otherUserId, leave: false } },
-    run: (dependencies, call, args) =>
-      runGroupCommand(dependencies, call, args.groupId, {
-        type: 'TransferGroup',
-        to: self(call, args.to) as UserId,
-        leave: args.leave,
-      }),
+    run: async (dependencies, call, { groupId, to: asked, leave }) => {
+      const to = self(call, asked) as UserId
+      const ownsMost = await ownsMostGroups(dependencies.database, to)
+      return runGroupCommand(dependencies, call, groupId, { type: 'TransferGroup', to, leave, ownsMost })
+    },
   }),
   operation({
     ...command,

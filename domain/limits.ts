@@ -45,6 +45,8 @@ export const limits = {
   groupMembersDefault: 200,
   groupMembersMax: 5_000,
   groupsCreatedMax: 100,
+  /** Whoever has so many is given no other one (R17). */
+  groupsOwnedMax: 100,
   groupsJoinedMax: 5_000,
   groupTargetsPerCallMax: 200,
   groupAdminsMax: 10,

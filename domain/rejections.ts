@@ -48,6 +48,7 @@ export const rejectionCodes = [
   'group.owner-cannot-leave',
   'group.admin-limit',
   'group.created-limit',
+  'group.owned-limit',
   'group.joined-limit',
   'group.mute-limit',
   'group.followed-limit',

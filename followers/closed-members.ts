@@ -30,11 +30,16 @@ const heirOf = ({ members }: ExistingGroup, ownerId: UserId): UserId | undefined
   return heir
 }
 
-/** Nobody owns a group when they close the account, save one that became theirs in the same moment: that one is handed on. */
+/**
+ * Nobody owns a group when they close the account, save one that became theirs in the same moment: that one is handed on, however
+ * many the heir has already.
+ */
 const leaving = (state: ExistingGroup, by: UserId, at: Instant): GroupCommand => {
   if (state.ownerId !== by) return { type: 'LeaveGroup', by, at }
   const to = heirOf(state, by)
-  return to === undefined ? { type: 'DissolveGroup', by, at } : { type: 'TransferGroup', to, leave: true, by, at }
+  return to === undefined
+    ? { type: 'DissolveGroup', by, at }
+    : { type: 'TransferGroup', to, leave: true, ownsMost: false, by, at }
 }
 
 /** Takes a closed account out of a group. @returns whether there was anything to do */

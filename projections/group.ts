@@ -11,6 +11,7 @@ import {
 } from '../domain/group/attributes.ts'
 import { type FoundGroupRow, foundGroupRow, type GroupRow, type GroupRowParts, groupRow } from '../domain/group/row.ts'
 import type { GroupId, Position, UserId } from '../domain/ids.ts'
+import { limits } from '../domain/limits.ts'
 import type { Recorded } from './batch.ts'
 import { type ChangeRow, changesFrom, changesOf, type PlacedRow, placedFrom, placedPageOf } from './checkpoint.ts'
 import { type Queryable, statement } from './database.ts'
@@ -304,6 +305,18 @@ const owned = statement(
 /** Groups that the user owns, some of them when they are many. */
 export const ownedGroupIds = async (database: Queryable, userId: UserId): Promise<readonly GroupId[]> =>
   (await database.query<{ group_id: GroupId }>(owned, [userId])).map(row => row.group_id)
+
+const ownedCount = statement(
+  'group-owned-count',
+  `select count(*)::int as count from member m ${lookUp('"group"', 'g', 'group_id = m.group_id')}
+   where m.user_id = $1 and m.role = 'owner' and m.removed_at is null and g.dissolved_at is null`,
+)
+
+/** Whether the user owns as many groups as anybody may (R17). */
+export const ownsMostGroups = async (database: Queryable, userId: UserId): Promise<boolean> => {
+  const [row] = await database.query<{ count: number }>(ownedCount, [userId])
+  return (row?.count ?? 0) >= limits.groupsOwnedMax
+}
 
 const idsOf = statement(
   'group-ids',

@@ -1,7 +1,7 @@
 // Owns the one decider of a group: which rule a command goes to (R14–R25). Exactly one owner while it is open.
 // Never counts a user's groups or looks at accounts: the caller leaves out those who cannot be added.
-// Stale facts can do this at worst: two groups created at once overshoot the creator's cap by one, and somebody added in
-// two groups at once overshoots the own cap by one. Membership itself is decided on this stream alone.
+// Stale facts can do this at worst: two groups created at once overshoot the creator's cap by one, two handed on at once that of
+// their new owner, and somebody added in two groups at once overshoots the own cap by one. Membership itself is decided on this stream alone.
 
 import { type Decider, isRejection, noRuleFor } from '../decider.ts'
 import {

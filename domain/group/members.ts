@@ -24,6 +24,8 @@ export interface TransferGroup extends Actor {
   readonly to: UserId
   /** The old owner leaves in the same decision instead of staying as a plain member. */
   readonly leave: boolean
+  /** The new owner has as many groups as anybody may own. */
+  readonly ownsMost: boolean
 }
 
 export interface AddAdmin extends Actor {
@@ -102,6 +104,10 @@ export const transferGroup = (command: TransferGroup, { group: state, party }: S
   if (to === from) return reject('group.already-owner', 'This user is the owner already.')
   if (!state.members.has(to)) {
     return reject('group.target-not-member', 'Only a member can become the owner. Add the user first.', { userId: to })
+  }
+  if (command.ownsMost) {
+    const most = limits.groupsOwnedMax
+    return reject('group.owned-limit', `This user owns ${most} groups, and nobody can own more.`, { userId: to })
   }
   const transferred: GroupEvent = { type: 'OwnerTransferred', data: { groupId: state.groupId, from, to, by, at } }
   return command.leave ? [transferred, removed(state, [from], 'left', command)] : [transferred]

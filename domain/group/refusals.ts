@@ -20,6 +20,7 @@ export type GroupRejection =
   | 'group.full'
   | 'group.member-limit'
   | 'group.created-limit'
+  | 'group.owned-limit'
   | 'group.target-not-member'
   | 'group.target-is-owner'
   | 'group.target-is-admin'

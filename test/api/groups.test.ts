@@ -47,6 +47,29 @@ describe('groups', () => {
     expect((await api.ok('GET /v1/groups', { token: bob.token })).items).toContainEqual(group)
   })
 
+  it('are so many of one who makes them, and of one who is given them; one that ends makes room (R14, R17)', async () => {
+    const [max, giver] = [await api.user('max'), await api.user('giver')]
+    const make = (by: TestUser) => api.ask('POST /v1/groups', { token: by.token, body: { name: 'One more' } })
+    const made = await Promise.all(Array.from({ length: limits.groupsCreatedMax }, () => make(max)))
+    const folded = async (answers: readonly { readonly body: { readonly position: string } }[]) => {
+      const last = answers
+        .map(({ body }) => body.position)
+        .toSorted()
+        .at(-1) as never
+      expect(await api.runner.passed(last, 60_000)).toBe(true)
+    }
+    await folded(made)
+    expect((await make(max)).body.code).toBe('group.created-limit')
+    const { groupId } = await createGroup(giver, max)
+    const give = () =>
+      api.ask(`POST /v1/groups/${groupId}/transfer`, { token: giver.token, body: { to: max.userId, leave: false } })
+    expect((await give()).body).toMatchObject({ code: 'group.owned-limit', userId: max.userId })
+    await folded([await api.ask(`DELETE /v1/groups/${made[0]?.body.groupId}`, { token: max.token })])
+    const given = await give()
+    expect(given.status, JSON.stringify(given.body)).toBe(200)
+    expect((await make(max)).status).toBe(201)
+  })
+
   it('repeated under one key are one', async () => {
     const request = {
       token: ada.token,

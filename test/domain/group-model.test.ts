@@ -7,7 +7,7 @@ import type { GroupAttributes } from '../../domain/group/attributes.ts'
 import type { MutedUntil } from '../../domain/group/events.ts'
 import { type Group, type GroupCommand, type GroupEvent, group } from '../../domain/group/group.ts'
 import { mutedUntil } from '../../domain/group/mutes.ts'
-import type { GroupId, Instant, UserId } from '../../domain/ids.ts'
+import { type GroupId, type Instant, systemUserId, type UserId } from '../../domain/ids.ts'
 import { limits } from '../../domain/limits.ts'
 import { fold } from '../support/specify.ts'
 
@@ -42,17 +42,20 @@ type Told = Extract<
   }
 >
 const instant = (index: number): Instant => new Date(1_795_000_000_000 + index).toISOString() as Instant
-/** Commands by owner, admins or anybody; the owner more often, or hardly anything would ever be allowed. */
-type Planned = { readonly byOwner: boolean; readonly command: Told }
+/** Commands by the owner, the app or anybody; the first two more often, or hardly anything would ever be allowed. */
+type Planned = { readonly as: 'owner' | 'app' | 'anybody'; readonly command: Told }
 
 const actor = { by: person }
 const requestId = fc.constant('r')
 const asked = { requestId, blockedBy: fc.constant([]), isFriendOfOwner: fc.constant(false) }
+const ownsMost = fc.constantFrom(true, false, false, false)
 const somebody = fc.array(person, { maxLength: 4 })
 const changes: fc.Arbitrary<Partial<GroupAttributes>> = fc.oneof(
   fc.record({ memberLimit: fc.integer({ min: 1, max: 16 }) }),
   fc.record({ inviteMode: fc.constantFrom('managers', 'everyone') }),
   fc.record({ editMode: fc.constantFrom('managers', 'everyone') }),
+  fc.record({ inviteeConsent: fc.constantFrom('required', 'none') }),
+  fc.record({ joinMode: fc.constantFrom('free', 'approval', 'approval', 'nobody') }),
   fc.record({ name: fc.constantFrom('One', 'Other') }),
 )
 const muteAll = fc.constantFrom('none', 'members', 'everyone')
@@ -71,7 +74,13 @@ const command: fc.Arbitrary<Told> = fc
     { weight: 2, arbitrary: fc.record({ type: fc.constant('LeaveGroup' as const), ...actor }) },
     {
       weight: 3,
-      arbitrary: fc.record({ type: fc.constant('TransferGroup' as const), to: person, leave: fc.boolean(), ...actor }),
+      arbitrary: fc.record({
+        type: fc.constant('TransferGroup' as const),
+        to: person,
+        leave: fc.boolean(),
+        ownsMost,
+        ...actor,
+      }),
     },
     { weight: 6, arbitrary: fc.record({ type: fc.constant('AddAdmin' as const), userId: person, ...actor }) },
     { weight: 2, arbitrary: fc.record({ type: fc.constant('RemoveAdmin' as const), userId: person, ...actor }) },
@@ -90,7 +99,7 @@ const command: fc.Arbitrary<Told> = fc
   .map(planned => ({ ...planned, at: '' as Instant }))
 const dissolution: fc.Arbitrary<Told> = person.map(by => ({ type: 'DissolveGroup', by, at: '' as Instant }))
 const plan: fc.Arbitrary<Planned> = fc.record({
-  byOwner: fc.boolean(),
+  as: fc.constantFrom('owner' as const, 'owner' as const, 'app' as const, 'anybody' as const, 'anybody' as const),
   command: fc.oneof({ weight: 40, arbitrary: command }, { weight: 1, arbitrary: dissolution }),
 })
 const setting = fc.record({
@@ -111,18 +120,27 @@ interface Model {
   dissolved: boolean
   memberLimit: number
   inviteMode: string
+  inviteeConsent: string
+  joinMode: string
   editMode: string
   name: string
   muteAll: string
   /** Of members and former members; null or absent: none. */
   mutes: Map<UserId, MutedUntil>
 }
-type Chosen = typeof setting extends fc.Arbitrary<infer Value> ? Value : never
+
+/** What one does only for oneself: nobody can do it as the app. */
+const ownTypes: ReadonlySet<Told['type']> = new Set([
+  'AcceptInvitation',
+  'RejectInvitation',
+  'JoinGroup',
+  'WithdrawApplication',
+])
 
 /** Whether the command is allowed, and what the sets are afterwards. */
-const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
+const allowed = (model: Model, planned: Told): boolean => {
   const { by } = planned
-  const { inviteeConsent, joinMode } = chosen
+  const { inviteeConsent, joinMode } = model
   const limit = model.memberLimit
   const hasRoom = model.members.size < limit
   if (model.dissolved) return false
@@ -136,6 +154,7 @@ const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
     case 'WithdrawApplication':
       return model.applicants.has(by)
   }
+  if (by === systemUserId) return allowedAsApp(model, planned)
   if (!model.members.has(by)) return false
   const isOwner = by === model.owner
   const manages = isOwner || model.admins.has(by)
@@ -166,13 +185,13 @@ const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
           (!model.members.has(planned.userId) && model.mutes.has(planned.userId)))
       )
     case 'SetMuteAll':
-      return manages && planned.mode !== 'everyone'
+      return manages && planned.mode !== 'everyone' && model.muteAll !== 'everyone'
     case 'RemoveMembers':
       return manages && planned.userIds.every(userId => userId !== by && removable(model, userId, isOwner))
     case 'LeaveGroup':
       return !isOwner
     case 'TransferGroup':
-      return isOwner && planned.to !== by && model.members.has(planned.to)
+      return isOwner && planned.to !== by && model.members.has(planned.to) && !planned.ownsMost
     case 'AddAdmin': {
       const { userId } = planned
       const room = model.admins.has(userId) || model.admins.size < limits.groupAdminsMax
@@ -182,6 +201,31 @@ const allowed = (model: Model, planned: Told, chosen: Chosen): boolean => {
       return isOwner && planned.userId !== model.owner
     case 'DissolveGroup':
       return isOwner
+  }
+}
+
+/** The app is past the roles, and past nothing else: there must be room, one owner, and so many admins at most. */
+const allowedAsApp = (model: Model, planned: Told): boolean => {
+  switch (planned.type) {
+    case 'AddMembers':
+      return fits(model, planned.userIds, model.memberLimit)
+    case 'UnmuteMember':
+    case 'MuteMember': {
+      const wasHere = planned.type === 'UnmuteMember' && model.mutes.has(planned.userId)
+      return model.members.has(planned.userId) ? planned.userId !== model.owner : wasHere
+    }
+    case 'RemoveMembers':
+      return planned.userIds.every(userId => model.members.has(userId) && userId !== model.owner)
+    case 'TransferGroup':
+    case 'AddAdmin':
+    case 'RemoveAdmin':
+    case 'UpdateGroup':
+    case 'DissolveGroup':
+      return allowed(model, { ...planned, by: model.owner })
+    case 'SetMuteAll':
+      return true
+    default:
+      return false
   }
 }
 
@@ -199,7 +243,8 @@ const fits = (model: Model, userIds: readonly UserId[], limit: number): boolean 
 const removable = (model: Model, userId: UserId, byOwner: boolean): boolean =>
   model.members.has(userId) && userId !== model.owner && (byOwner || !model.admins.has(userId))
 
-const perform = (model: Model, planned: Told, { inviteeConsent, joinMode }: Chosen) => {
+const perform = (model: Model, planned: Told) => {
+  const { inviteeConsent, joinMode } = model
   const letIn = (userId: UserId) => {
     // A mute that has passed meanwhile does not come back with its bearer.
     if (!model.members.has(userId) && (model.mutes.get(userId) ?? 'forever') <= planned.at) model.mutes.delete(userId)
@@ -213,7 +258,7 @@ const perform = (model: Model, planned: Told, { inviteeConsent, joinMode }: Chos
   }
   if (planned.type === 'AddMembers') {
     const others = planned.userIds.filter(userId => !model.members.has(userId))
-    if (inviteeConsent === 'none') others.forEach(letIn)
+    if (inviteeConsent === 'none' || planned.by === systemUserId) others.forEach(letIn)
     else for (const userId of others) model.invited.set(userId, planned.by)
   }
   if (planned.type === 'AcceptInvitation') letIn(planned.by)
@@ -244,10 +289,11 @@ const perform = (model: Model, planned: Told, { inviteeConsent, joinMode }: Chos
     model.applicants.clear()
   }
   if (planned.type !== 'TransferGroup') return
+  const before = model.owner
   model.owner = planned.to
   model.admins.delete(planned.to)
   model.mutes.delete(planned.to)
-  if (planned.leave) drop(planned.by)
+  if (planned.leave) drop(before)
 }
 
 const expectSame = (state: Group, model: Model, now: Instant) => {
@@ -261,8 +307,8 @@ const expectSame = (state: Group, model: Model, now: Instant) => {
   expect(new Set(state.invitations.keys())).toStrictEqual(new Set(model.invited.keys()))
   expect(new Set(state.applications.keys())).toStrictEqual(model.applicants)
   expect(state.members.size).toBeLessThanOrEqual(state.memberLimit)
-  const { memberLimit, inviteMode, editMode, name, muteAll } = model
-  expect(state).toMatchObject({ memberLimit, inviteMode, editMode, name, muteAll })
+  const { memberLimit, inviteMode, inviteeConsent, joinMode, editMode, name, muteAll } = model
+  expect(state).toMatchObject({ memberLimit, inviteMode, inviteeConsent, joinMode, editMode, name, muteAll })
   for (const userId of people) {
     const until = model.mutes.get(userId)
     expect(mutedUntil(state, userId, now)).toBe(until !== undefined && until > now ? until : null)
@@ -304,7 +350,7 @@ it('a group agrees with the naive telling of its rules under any sequence of com
       let state = foldCounting(begun, group.initial)
       const others = [...members].filter(userId => userId !== creator)
       const isAsked = chosen.inviteeConsent === 'required'
-      const { memberLimit, inviteMode } = chosen
+      const { memberLimit, inviteMode, inviteeConsent, joinMode } = chosen
       const model: Model = {
         owner: creator,
         admins: new Set(),
@@ -314,18 +360,22 @@ it('a group agrees with the naive telling of its rules under any sequence of com
         dissolved: false,
         memberLimit,
         inviteMode,
+        inviteeConsent,
+        joinMode,
         editMode: 'managers',
         name: 'G',
         muteAll: 'none',
         mutes: new Map(),
       }
-      for (const [index, { byOwner, command }] of plans.entries()) {
-        const planned = { ...command, by: byOwner ? model.owner : command.by, at: instant(index + 1) }
+      for (const [index, { as, command }] of plans.entries()) {
+        const whole = { owner: model.owner, app: systemUserId, anybody: command.by }
+        const by = ownTypes.has(command.type) ? command.by : whole[as]
+        const planned = { ...command, by, at: instant(index + 1) }
         const decision = group.decide(planned, state, undefined)
-        const may = allowed(model, planned, chosen)
+        const may = allowed(model, planned)
         expect('rejected' in decision, JSON.stringify({ planned, decision })).toBe(!may)
         if ('rejected' in decision) continue
-        perform(model, planned, chosen)
+        perform(model, planned)
         state = foldCounting(decision, state)
         expectSame(state, model, planned.at)
       }

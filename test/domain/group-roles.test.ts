@@ -32,6 +32,18 @@ import { fold, specify } from '../support/specify.ts'
 const { given } = specify(group)
 
 describe('transferring (R17)', () => {
+  it('is refused to one who owns as many groups as anybody may', () => {
+    given(...peopled)
+      .when(transfer(member, false, owner, true))
+      .rejects('group.owned-limit')
+    given(...peopled)
+      .when(transfer(owner, false, owner, true))
+      .rejects('group.already-owner')
+    given(...peopled)
+      .when(transfer(member, false, admin, true))
+      .rejects('group.not-owner')
+  })
+
   const transferred = (to: UserId): GroupEvent => ({
     type: 'OwnerTransferred',
     data: { groupId, from: owner, to, by: owner, at },

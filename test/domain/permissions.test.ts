@@ -89,7 +89,7 @@ const deeds: { readonly [Action in GroupAction]?: Deed } = {
   editOwnMemberProfile: ofMember(by => by),
   editMemberProfiles: ofMember(() => second),
   changeAdmins: ofGroup({ type: 'AddAdmin', userId: second }),
-  transfer: ofGroup({ type: 'TransferGroup', to: second, leave: false }),
+  transfer: ofGroup({ type: 'TransferGroup', to: second, leave: false, ownsMost: false }),
   leave: ofGroup({ type: 'LeaveGroup' }),
   dissolve: ofGroup({ type: 'DissolveGroup' }),
 }

@@ -193,7 +193,7 @@ describe('a repeated command', () => {
       node.handle(
         group,
         groupStream,
-        { type: 'TransferGroup', to: bob, leave: true, by: ann, at },
+        { type: 'TransferGroup', to: bob, leave: true, ownsMost: false, by: ann, at },
         { facts: undefined, key: { caller: 'ann', key: 'key', fingerprint: 'print' } },
       )
     const first = await done(give())

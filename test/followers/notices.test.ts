@@ -107,7 +107,7 @@ test('every event of a group is told once, with who and whom', async () => {
   await run({ type: 'AddAdmin', userId: cid } as never)
   await run({ type: 'RemoveAdmin', userId: cid } as never)
   await run({ type: 'RemoveMembers', userIds: [cid] } as never)
-  await run({ type: 'TransferGroup', to: bob, leave: true } as never)
+  await run({ type: 'TransferGroup', to: bob, leave: true, ownsMost: false } as never)
   await run({ type: 'DissolveGroup', by: bob } as never)
   const all = await whenSaid(8)
   expect(all.map(({ event, by, targets }) => ({ event, by, targets }))).toEqual([

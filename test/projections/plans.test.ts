@@ -27,6 +27,7 @@ import {
   groupsFound,
   groupsOf,
   ownedGroupIds,
+  ownsMostGroups,
   usersInManyGroups,
 } from '../../projections/group.ts'
 import {
@@ -147,7 +148,12 @@ describe.each(databaseKinds)('plans on %s', kind => {
     const [id, since] = [user('u2'), ledger.position]
     const [chat, room, group] = [p2p('u2', 'u3'), groupChat('g2'), 'g2' as GroupId]
     const page = { limit: 50 }
-    await Promise.all([usersByIds(database, [id]), usersByNamePrefix(database, 'na', 20), ownedGroupIds(database, id)])
+    await Promise.all([
+      usersByIds(database, [id]),
+      usersByNamePrefix(database, 'na', 20),
+      ownedGroupIds(database, id),
+      ownsMostGroups(database, id),
+    ])
     await Promise.all([blocklistOf(database, id, page), blocklistChangesOf(database, id, since)])
     await Promise.all([sessionsOf(database, id), sessionChangesOf(database, id, since)])
     await Promise.all([groupsOf(database, id, page), groupChangesOf(database, id, since), groupOf(database, id, group)])

@@ -79,10 +79,11 @@ export const add = (userIds: UserId[], by: UserId): GroupCommand => ({
 })
 export const remove = (userIds: UserId[], by: UserId): GroupCommand => ({ type: 'RemoveMembers', userIds, by, at })
 export const leave = (by: UserId): GroupCommand => ({ type: 'LeaveGroup', by, at })
-export const transfer = (to: UserId, leave: boolean, by: UserId): GroupCommand => ({
+export const transfer = (to: UserId, leave: boolean, by: UserId, ownsMost = false): GroupCommand => ({
   type: 'TransferGroup',
   to,
   leave,
+  ownsMost,
   by,
   at,
 })
