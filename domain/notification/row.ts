@@ -21,6 +21,7 @@ export const notificationKinds = [
   'groupAdminAdded',
   'groupAdminRemoved',
   'groupOwnerTransferred',
+  'groupOwnershipLost',
 ] as const
 export type NotificationKind = (typeof notificationKinds)[number]
 
@@ -232,8 +233,10 @@ const noticesOf = {
     return [told(event, userId, { kind: 'groupAdminRemoved', groupId, by })]
   },
   OwnerTransferred: event => {
-    const { groupId, to, by } = event.data
-    return [told(event, to, { kind: 'groupOwnerTransferred', groupId, by })]
+    const { groupId, from, to, by } = event.data
+    const given = told(event, to, { kind: 'groupOwnerTransferred', groupId, by })
+    // An owner who hands the group on knows; one from whom the app takes it does not.
+    return by === from ? [given] : [given, told(event, from, { kind: 'groupOwnershipLost', groupId, by })]
   },
 } satisfies { readonly [Type in EventType]?: NoticesOf<Type> }
 

@@ -82,7 +82,10 @@ test('the owner changes, and who was the owner can be removed then; each is told
   expectOk(await remove())
   await scene.quiet(ada, bob)
   expect(groupOf(ada)).toBeUndefined()
-  expect(toldTo(ada)).toEqual([{ kind: 'removedFromGroup', by: system }])
+  expect(toldTo(ada)).toEqual([
+    { kind: 'groupOwnershipLost', by: system },
+    { kind: 'removedFromGroup', by: system },
+  ])
   expect(lastBody(bob)).toEqual({ event: 'memberRemoved', by: system, targets: [ada.userId] })
   await converged(ada, bob)
 })
