@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import { isRejection, type Rejection } from '../domain/decider.ts'
+import { openToJoin } from '../domain/group/applications.ts'
 import { type Group, group, roleIn } from '../domain/group/group.ts'
 import { joinTries, triesLeftOf } from '../domain/group/join-tries.ts'
 import { managersOf } from '../domain/group/requests.ts'
@@ -75,7 +76,10 @@ const join = async (dependencies: Dependencies, call: Call<'user'>, args: JoinAr
   const refused = await refusedToAsk(dependencies, by, before)
   if (refused !== undefined) return refused
   const answers = typeof args.answer === 'string' ? [args.answer] : args.answer
-  const isAsked = before.status === 'open' && before.joinMode === 'question' && before.joinQuestions !== null
+  const blockedBy = await managersWhoBlock(dependencies, before, by)
+  // One whom the owner blocks finds no group, however often they try.
+  const open = openToJoin(before, blockedBy)
+  const isAsked = open?.joinMode === 'question' && open.joinQuestions !== null
   const isTry = isAsked && answers !== undefined && roleIn(before, by) === null
   const triesLeft = isTry ? await countTry(dependencies, call, id) : 0
   if (isRejection(triesLeft)) return triesLeft
@@ -84,7 +88,7 @@ const join = async (dependencies: Dependencies, call: Call<'user'>, args: JoinAr
     requestId: madeId(node, call, `application ${id} ${by}`),
     message: args.message,
     answers,
-    blockedBy: await managersWhoBlock(dependencies, before, by),
+    blockedBy,
     isFriendOfOwner: before.status === 'open' && (await areFriends(node.load, before.ownerId, by)),
     by,
     at: node.clock.now(),

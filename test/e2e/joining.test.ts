@@ -2,6 +2,7 @@
 // device, and in the group's conversation (R19, R20, R22).
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { limits } from '../../domain/limits.ts'
 import { type Player, type Scene, setScene } from '../support/scene.ts'
 import { startTestService, type TestService } from '../support/service.ts'
 
@@ -209,5 +210,18 @@ describe('a group that takes people by itself', () => {
     const right = cyd.do('joinGroup', { groupId, answer: ['Ada', 'Analytical'] })
     await expect(right).rejects.toMatchObject({ code: 'group.join-tries' })
     await converged(ada, bob, cyd)
+  })
+
+  test('does not tell one whom the owner blocks that it is there by counting tries (R43)', async () => {
+    const [ada, bob] = (await scene.enter('ada', 'bob')) as [Player, Player]
+    const { groupId } = await ada.do('createGroup', { name: 'Riddles', joinMode: 'question' })
+    const questions = [{ text: 'Who?', answers: ['Ada'], score: 1 }]
+    await ada.do('setJoinQuestion', { groupId, questions })
+    await ada.do('blockUser', { userId: bob.userId })
+    for (let tries = 0; tries <= limits.joinTriesPerHourMax; tries++) {
+      await expect(bob.do('joinGroup', { groupId, answer: 'Babbage' })).rejects.toMatchObject({
+        code: 'group.not-found',
+      })
+    }
   })
 })
