@@ -29,10 +29,15 @@ export const attributeFields = {
   editExtensionMode: managersOrEveryone.meta({ description: 'Who may change the extension.' }),
   historyBeforeJoin: z.boolean().meta({ description: 'Whether new members may read what was said before.' }),
   hideMemberProfiles: z.boolean().meta({
-    description: 'Plain members see of each other the nickname in the group and the avatar, no more.',
+    description:
+      'The group shows plain members of each other the nickname there and the avatar, no more. What is public of a profile stays so outside it: for who has the id and asks for the user.',
   }),
-  noFriendRequestsBetweenMembers: z.boolean(),
-  autoApprove: z.enum(['none', 'all', 'friendsOfOwner', 'invitedByMember']),
+  noFriendRequestsBetweenMembers: z.boolean().meta({
+    description: 'Whether friend requests by way of the group (`source`) are refused to plain members.',
+  }),
+  autoApprove: z
+    .enum(['none', 'all', 'friendsOfOwner', 'invitedByMember'])
+    .meta({ description: 'Whose applications are approved without anybody deciding.' }),
   searchable: z.boolean().meta({ description: 'Whether people who are not in it can find it.' }),
 } as const
 
