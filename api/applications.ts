@@ -57,8 +57,9 @@ const tooManyApplications = refuse(
   `${limits.applicationsPendingPerUserMax} applications of yours are open. Withdraw one, or wait for answers.`,
 )
 
-/** Why the caller cannot ask to be let in anywhere now. */
+/** Why the caller cannot ask to be let in anywhere now; who is in already, a repeat of what let them in, needs no room. */
 const refusedToAsk = async (dependencies: Dependencies, by: UserId, state: Group): Promise<Refusal | undefined> => {
+  if (roleIn(state, by) !== null) return undefined
   if (await isInAllGroups(dependencies, by)) return ownGroupsFull
   if (state.status === 'none' || state.applications.has(by)) return undefined
   const open = (await pendingRequestCounts(dependencies.database, [by], 'application')).get(by) ?? 0
@@ -122,7 +123,7 @@ const refusedApplicant = async (
 ): Promise<Refusal | undefined> => {
   const { state } = await dependencies.node.load(group, streamOf.group(id as GroupId))
   const role = roleIn(state, by)
-  if (role === null || role === 'member') return undefined
+  if (role === null || role === 'member' || roleIn(state, applicant as UserId) !== null) return undefined
   if (!(await dependencies.node.isLive(applicant as UserId))) {
     return refuse('user.not-found', 'The user has closed the account. The application ends by itself.')
   }

@@ -40,7 +40,10 @@ const create = async (dependencies: Dependencies, call: Call<'user'>, args: z.ou
     targetsOf(dependencies, by, asked, { withCaller: true, invitations: isConsentRequired ? new Map() : undefined }),
     groupsCreatedCount(database, by),
   ])
-  if (targets.callerIsFull) {
+  const stream = streamOf.group(newGroupId)
+  const isThere = async () => (await node.load(group, stream)).state.status !== 'none'
+  // One that is there is what a repeat asks for: it may be the very last that there was room for.
+  if (targets.callerIsFull && !(await isThere())) {
     return refuse('group.joined-limit', `You are in ${limits.groupsJoinedMax} groups. Leave one first.`)
   }
   const command = {
@@ -52,7 +55,7 @@ const create = async (dependencies: Dependencies, call: Call<'user'>, args: z.ou
     by,
     at: node.clock.now(),
   } as CreateGroup
-  const handled = await runCommand(node, call, group, streamOf.group(newGroupId), command, { groupsCreated })
+  const handled = await runCommand(node, call, group, stream, command, { groupsCreated })
   if (isRejection(handled)) return handled
   const { state } = handled
   return {

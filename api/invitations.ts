@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 import { isRejection } from '../domain/decider.ts'
-import { group } from '../domain/group/group.ts'
+import { group, roleIn } from '../domain/group/group.ts'
 import { type GroupId, streamOf, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { usersInManyGroups } from '../projections/group.ts'
@@ -39,9 +39,11 @@ const list = (dependencies: Dependencies, call: Call<'user'>, args: z.output<typ
 const accept = async (dependencies: Dependencies, call: Call<'user'>, args: { readonly groupId: string }) => {
   const { node } = dependencies
   const by = call.caller.userId
-  if (await isInAllGroups(dependencies, by)) return ownGroupsFull
+  const stream = streamOf.group(args.groupId as GroupId)
+  const isIn = roleIn((await node.load(group, stream)).state, by) !== null
+  if (!isIn && (await isInAllGroups(dependencies, by))) return ownGroupsFull
   const command = { type: 'AcceptInvitation', by, at: node.clock.now() } as const
-  const handled = await runCommand(node, call, group, streamOf.group(args.groupId as GroupId), command, undefined)
+  const handled = await runCommand(node, call, group, stream, command, undefined)
   return isRejection(handled) ? handled : { position: handled.position }
 }
 
