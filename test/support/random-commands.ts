@@ -23,7 +23,10 @@ const kinds = {
   markRead: [6, fc.record({ to: conversation, back })],
   recall: [5, fc.record({ to: conversation, back: fc.nat(6), asOwner: fc.boolean() })],
   pin: [3, fc.record({ to: conversation, pinned: fc.boolean() })],
-  remind: [2, fc.record({ to: conversation, doNotDisturb: fc.boolean(), reminder: fc.constantFrom('all', 'admins', 'none') })],
+  remind: [
+    2,
+    fc.record({ to: conversation, doNotDisturb: fc.boolean(), reminder: fc.constantFrom('all', 'admins', 'none') }),
+  ],
   clear: [2, fc.record({ to: conversation })],
   delete: [3, fc.record({ to: conversation, messages: fc.boolean() })],
   readAll: [1, fc.record({})],
