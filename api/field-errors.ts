@@ -23,16 +23,25 @@ const bounded = (which: 'at least' | 'at most', bound: number | bigint, origin: 
 
 const said = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
+const oneOf = (values: readonly unknown[]): string => {
+  const choices = values.map(said).join(', ')
+  return values.length === 1 ? `must be ${choices}` : `must be one of ${choices}`
+}
+
+/** Of the field that decides which others there are. */
+const discriminated = ({ input, discriminator, options }: z.core.$ZodRawIssue): string =>
+  (input as Readonly<Record<string, unknown>>)[discriminator as string] === undefined
+    ? 'is needed'
+    : oneOf(options as readonly unknown[])
+
 /** What to do about an issue that its schema has no words for. */
 const messageOf = (issue: z.core.$ZodRawIssue): string => {
   if (issue.input === undefined) return 'is needed'
   switch (issue.code) {
     case 'invalid_type':
       return kinds[issue.expected] ?? 'is of another kind'
-    case 'invalid_value': {
-      const values = issue.values.map(said).join(', ')
-      return issue.values.length === 1 ? `must be ${values}` : `must be one of ${values}`
-    }
+    case 'invalid_value':
+      return oneOf(issue.values)
     case 'too_small':
       return bounded('at least', issue.minimum, issue.origin)
     case 'too_big':
@@ -40,6 +49,7 @@ const messageOf = (issue: z.core.$ZodRawIssue): string => {
     case 'invalid_format':
       return issue.format === 'datetime' ? 'is no time of RFC 3339' : 'has another form'
     case 'invalid_union':
+      if (issue.discriminator !== undefined && 'options' in issue) return discriminated(issue)
       return [...new Set(issue.errors.flat().map(({ message }) => message))].join(', or ')
     default:
       return 'is not valid'

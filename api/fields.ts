@@ -17,7 +17,7 @@ const control = /\p{Control}/u
 /** A lone surrogate cannot be stored as UTF-8, and U+0000 not in Postgres: both are refused at the door. */
 export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
-const charactersOf = (text: string): number => {
+export const charactersOf = (text: string): number => {
   let count = 0
   for (const _ of text) count++
   return count
@@ -48,15 +48,15 @@ export const text = (least: number, most: number) =>
     .meta({ minLength: least, maxLength: most })
 
 /** A text that names a thing: one line, trimmed, NFC. */
-export const name = (most: number) =>
+export const name = (most: number, least = 1) =>
   z
     .string()
     .refine(isStorable, { message: 'holds a character that cannot be stored (U+0000 or half of a surrogate pair)' })
     .normalize('NFC')
     .trim()
     .refine(value => !control.test(value), { message: 'holds a control character' })
-    .check(withinCharacters(1, most))
-    .meta({ minLength: 1, maxLength: most })
+    .check(withinCharacters(least, most))
+    .meta({ minLength: least, maxLength: most })
 
 const idPattern = /^[A-Za-z0-9_.-]{1,64}$/
 /** Words that stand in routes where a user id may; only `me` means something there. */

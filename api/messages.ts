@@ -1,4 +1,4 @@
-// Owns the operations on messages (R31, R57, R59, recall): send, page through history, recall.
+// Owns the operations on messages (R31, R57, R59–R67, recall): send, page through history, recall.
 // Sending is the hot path: it hands over and adds nothing.
 
 import { z } from 'zod'
@@ -8,13 +8,11 @@ import { roleIn } from '../domain/group/group.ts'
 import { type ConversationId, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { message } from '../domain/message/message.ts'
-import type { MessageContent } from '../eventstore/sends.ts'
 import { type HistoryPlace, historyPage, type VisibleMessage } from '../projections/message.ts'
 import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { isRefusal } from './errors.ts'
 import {
-  clientMessageId,
   conversationId,
   example,
   givenInstant,
@@ -29,36 +27,23 @@ import {
 } from './fields.ts'
 import { noSuchConversation } from './inbox-access.ts'
 import { groupOf, seenMessages } from './message-access.ts'
+import { contentOf, sendBody, sendExamples } from './message-bodies.ts'
 import { type Call, type Operation, operation, rawJson } from './operation.ts'
 
 type Dependencies = OperationDependencies
 
 const sendParams = z.strictObject({ conversationId })
 
-const sendBody = z.strictObject({
-  clientMessageId,
-  type: z.literal('text'),
-  body: z.strictObject({ text: text(1, limits.textCharactersMax) }),
-  ext: text(1, limits.extCharactersMax)
-    .optional()
-    .meta({ description: "The app's own data; the server never looks into it." }),
-  receipt: z.boolean().optional().meta({
-    description: 'In a small group: tell me how many have read it, and who. See `limits.receiptGroupMembersMax`.',
-  }),
-})
-
 const send = async (
   { node }: Dependencies,
   call: Call<'user'>,
   args: z.output<typeof sendParams> & z.output<typeof sendBody>,
 ) => {
-  const { type, body, ext } = args
-  const content: MessageContent = ext === undefined ? { type, body } : { type, body, ext }
   const sent = await node.send({
     conversationId: args.conversationId as ConversationId,
     from: call.caller.userId,
     clientMessageId: args.clientMessageId,
-    content,
+    content: contentOf(args),
     receipt: args.receipt === true,
   })
   return isRejection(sent) ? sent : { seq: sent.seq, at: sent.at, position: sent.position }
@@ -132,15 +117,20 @@ const recall = async (
   return isRejection(handled) ? handled : { position: handled.position }
 }
 
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
+
 const messageRow = z.object({
   conversationId: reply.id,
   seq: reply.count,
   from: reply.id,
   clientMessageId: reply.text,
-  type: z.enum(messageTypes),
-  body: z
-    .looseObject({})
-    .meta({ description: '`{text}`, or of a notification `{event, by, targets, changed}`; `{}` once recalled.' }),
+  type: z.enum(messageTypes).meta({ description: '`notification` and `tip` do not count as unread.' }),
+  subType: z.int().optional(),
+  // Not a schema of objects: those leave out a key `__proto__`, which a custom body may have.
+  body: z.unknown().refine(isObject, { message: 'must be an object' }).meta({
+    type: 'object',
+    description: 'As it was sent, by its type; of a notification `{event, by, targets, changed}`; `{}` once recalled.',
+  }),
   ext: reply.text.nullable().optional(),
   at: reply.instant,
   countable: reply.count.meta({ description: 'Running number of the messages that count as unread.' }),
@@ -177,7 +167,8 @@ export const messageOperations: readonly Operation[] = [
     method: 'POST',
     path: '/v1/conversations/:conversationId/messages',
     summary: 'Send a message',
-    description: 'The same `clientMessageId` again is answered with the first reply: nothing is sent twice.',
+    description:
+      'Its `type` says what its `body` holds. The same `clientMessageId` again is answered with the first reply: nothing is sent twice.',
     limit: 'messages',
     status: 201,
     params: sendParams,
@@ -197,7 +188,8 @@ export const messageOperations: readonly Operation[] = [
     ],
     example: {
       params: { conversationId: example.conversationId },
-      body: { clientMessageId: example.clientMessageId, type: 'text', body: { text: 'Good morning' } },
+      body: sendExamples.text,
+      moreBodies: Object.values(sendExamples).slice(1),
       reply: { seq: 1, at: example.at, position: example.position },
     },
     run: send,

@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { type ErrorCode, errorTable } from './errors.ts'
 import { groupsDescription } from './group-permissions.ts'
 import { problemType } from './http-errors.ts'
-import type { CallerKind, Operation } from './operation.ts'
+import type { CallerKind, Operation, OperationExample } from './operation.ts'
 
 const errorCodes = Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]
 
@@ -103,6 +103,8 @@ interface JsonSchema {
   content?: Record<string, { schema: JsonSchema }>
 }
 
+const bodiesOf = ({ body, moreBodies = [] }: OperationExample): unknown[] => [body, ...moreBodies]
+
 /** Puts the operation's example where readers and generators look for it. */
 const withExamples = (schema: Record<string, unknown>, { example, status }: Operation): void => {
   const fill = (fields: unknown, values: Readonly<Record<string, unknown>> | undefined) => {
@@ -114,7 +116,7 @@ const withExamples = (schema: Record<string, unknown>, { example, status }: Oper
   }
   fill(schema.params, example.params)
   fill(schema.querystring, example.query)
-  if (schema.body !== undefined && example.body !== undefined) (schema.body as JsonSchema).examples = [example.body]
+  if (schema.body !== undefined && example.body !== undefined) (schema.body as JsonSchema).examples = bodiesOf(example)
   const done = (schema.response as Record<string, JsonSchema>)[status]?.content?.['application/json']
   if (done !== undefined) done.schema.examples = [example.reply]
 }

@@ -1,7 +1,7 @@
 // Owns what an operation of the surface is: one entry serves HTTP, socket frames and the documentation.
 // Every operation says who may call it; there is no default.
 
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { SessionId, UserId } from '../domain/ids.ts'
 import type { CommandKey } from '../eventstore/handle.ts'
 import type { OperationDependencies } from './dependencies.ts'
@@ -50,19 +50,23 @@ export interface OperationExample {
   readonly params?: Readonly<Record<string, unknown>>
   readonly query?: Readonly<Record<string, unknown>>
   readonly body?: unknown
+  /** Bodies of other forms. */
+  readonly moreBodies?: readonly unknown[]
   readonly reply: unknown
 }
 
 type Fields = z.ZodObject
+/** Fields of which one decides what the others are: one form for each of its values. */
+type Forms = z.ZodDiscriminatedUnion<readonly [Fields, ...Fields[]]>
 type Answer = object | Refusal
-type ValuesOf<Schema> = Schema extends Fields ? z.output<Schema> : unknown
+type ValuesOf<Schema> = Schema extends Fields | Forms ? z.output<Schema> : unknown
 
 /** An operation as its resource declares it. */
 export interface OperationDefinition<
   Kinds extends readonly CallerKind[],
   Params extends Fields,
   Query extends Fields,
-  Body extends Fields,
+  Body extends Fields | Forms,
 > {
   /** operationId, and `op` of a frame. */
   readonly id: string
@@ -94,11 +98,12 @@ export interface OperationDefinition<
 }
 
 /** An operation as the server and the dispatcher use it. */
-export interface Operation extends Omit<OperationDefinition<readonly CallerKind[], Fields, Fields, Fields>, 'run'> {
+export interface Operation
+  extends Omit<OperationDefinition<readonly CallerKind[], Fields, Fields, Fields | Forms>, 'run'> {
   readonly params: Fields
   readonly query: Fields
   /** Path, query and body as one strict object: what a frame's `args` must be. */
-  readonly args: Fields
+  readonly args: Fields | Forms
   readonly run: (dependencies: OperationDependencies, call: Call, args: unknown) => Answer | Promise<Answer>
 }
 
@@ -106,21 +111,29 @@ export interface Operation extends Omit<OperationDefinition<readonly CallerKind[
 const withAfter = (query: Fields): Fields =>
   'after' in query.shape ? query : query.extend({ after: position.optional() })
 
+/** Every form that the fields may have. */
+export const formsOf = (fields: Fields | Forms): readonly Fields[] =>
+  fields instanceof z.ZodObject ? [fields] : fields.options
+
+/** Extending the body keeps its checks between fields. */
+const withShape = (body: Fields | Forms, shape: z.ZodRawShape): Fields | Forms => {
+  const [first, ...others] = formsOf(body).map(form => form.safeExtend(shape)) as [Fields, ...Fields[]]
+  return body instanceof z.ZodObject ? first : z.discriminatedUnion(body.def.discriminator, [first, ...others])
+}
+
 /** Declares an operation; types of the fields flow into `run`. */
 export const operation = <
   const Kinds extends readonly CallerKind[],
   Params extends Fields = typeof noFields,
   Query extends Fields = typeof noFields,
-  Body extends Fields = typeof noFields,
+  Body extends Fields | Forms = typeof noFields,
 >(
   definition: OperationDefinition<Kinds, Params, Query, Body>,
 ): Operation => {
   const params: Fields = definition.params ?? noFields
   const query: Fields =
     definition.method === 'GET' ? withAfter(definition.query ?? noFields) : (definition.query ?? noFields)
-  const body: Fields = definition.body ?? noFields
-  // Extending the body keeps its checks between fields.
-  const args = body.safeExtend({ ...params.shape, ...query.shape })
+  const args = withShape(definition.body ?? noFields, { ...params.shape, ...query.shape })
   const run = definition.run as Operation['run']
   return { ...definition, params, query, args, run } as Operation
 }

@@ -75,7 +75,7 @@ const callOf = async (
 const argsOf = (operation: Operation, request: FastifyRequest): object => {
   const errors: FieldError[] = []
   const args: object = {}
-  const take = (schema: Operation['params'], value: unknown) => {
+  const take = (schema: Operation['args'], value: unknown) => {
     const parsed = parseFields(schema, value)
     if ('errors' in parsed) errors.push(...parsed.errors)
     else Object.assign(args, parsed.data)

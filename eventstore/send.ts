@@ -1,6 +1,7 @@
 // Owns the way of a message from a sender to the log: the hot path. Facts and duplicates come from memory, the rest is one
 // queue and one append. Must never append the same (sender, clientMessageId) twice, through whatever node, after whatever crash.
 
+import type { MessageContent } from '../domain/conversation/bodies.ts'
 import { type ConversationCommand, type ConversationFacts, conversation } from '../domain/conversation/conversation.ts'
 import type { NotificationBody } from '../domain/conversation/events.ts'
 import { isRejection, type Rejection, reject } from '../domain/decider.ts'
@@ -19,7 +20,7 @@ import { both, isPromise } from './at-hand.ts'
 import type { Clock } from './clock.ts'
 import { type Handle, Overloaded } from './handle.ts'
 import { standingOf } from './relations.ts'
-import { clockAhead, contentHashOf, type MessageContent, type RecentSends, type SentMessage } from './sends.ts'
+import { clockAhead, contentHashOf, type RecentSends, type SentMessage } from './sends.ts'
 import type { States } from './states.ts'
 
 /** Events the read models may lag before sends are held back; for how long a send waits for them, and how many may. */
@@ -159,7 +160,7 @@ export const createSend = (dependencies: SendDependencies) => {
     const { conversationId, clientMessageId } = command
     const handled = await handle(conversation, streamOf.conversation(conversationId), command, {
       facts,
-      // With the content: another text under the same key must never pass for the one in the log.
+      // With the content: another one under the same key must never pass for the one in the log.
       seed: `${from}\n${clientMessageId}\n${contentHash}`,
       alreadyDone: () => recentSends.find(from, clientMessageId) !== undefined,
     })
@@ -236,7 +237,7 @@ export const createSend = (dependencies: SendDependencies) => {
       const sent = await earlier(systemUserId, sourceId, Date.parse(sourceAt))
       if (sent !== undefined) return again(sent)
       const command = { type: 'Notify', conversationId, clientMessageId: sourceId, body, at: clock.now() } as const
-      return append(command, systemUserId, { kind: 'server' }, contentHashOf({ body }), again)
+      return append(command, systemUserId, { kind: 'server' }, contentHashOf({ type: 'notification', body }), again)
     }
     return once(systemUserId, sourceId, conversationId, notifyNow, again)
   }

@@ -2,7 +2,8 @@
 // memory; a conversation's head and these keys move together, so an append at the exact head has seen every key before it.
 // Older keys are looked up in the read models, once they have passed what memory no longer knows.
 
-import type { MessageSent } from '../domain/conversation/events.ts'
+import type { MessageContent } from '../domain/conversation/bodies.ts'
+import type { MessageSent, NotificationContent } from '../domain/conversation/events.ts'
 import { type Rejection, reject } from '../domain/decider.ts'
 import { type ConversationId, type Position, type UserId, unixMsOfUuidV7 } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
@@ -15,14 +16,8 @@ export interface SentMessage {
   readonly seq: number
   readonly at: string
   readonly position: Position
-  /** Tells another text under the same key from a repeat. */
+  /** Tells other content under the same key from a repeat. */
   readonly contentHash: number
-}
-
-export interface MessageContent {
-  readonly type: 'text'
-  readonly body: { readonly text: string }
-  readonly ext?: string
 }
 
 /** Age and number of remembered keys: at 15,000 messages a second the number lasts 40 s. */
@@ -53,12 +48,19 @@ interface RememberedSend {
   readonly isJoined: boolean
 }
 
-/** FNV-1a over the text's UTF-16 units: cheap, and only ever compared under one sender's own key. */
-export const contentHashOf = (
-  content: { readonly body: object; readonly ext?: string | undefined },
-  asksReceipts = false,
-): number => {
-  const said = `${'text' in content.body ? content.body.text : JSON.stringify(content.body)}\n${content.ext ?? ''}`
+type HashedContent = MessageContent | NotificationContent
+
+/** All that tells two contents apart, as text. JSON of a body is the same once more, in the log and read from it. */
+const textOf = (content: HashedContent): string => {
+  if (content.type === 'text' && content.subType === undefined) return `${content.body.text}\n${content.ext ?? ''}`
+  const said = JSON.stringify(content.body)
+  if (content.type === 'notification') return said
+  return `${content.type} ${content.subType ?? ''}\n${said}\n${content.ext ?? ''}`
+}
+
+/** FNV-1a over its UTF-16 units: cheap, and only ever compared under one sender's own key. */
+export const contentHashOf = (content: HashedContent, asksReceipts = false): number => {
+  const said = textOf(content)
   const text = asksReceipts ? `${said}\nreceipt` : said
   let hash = 0x811c9dc5
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193)

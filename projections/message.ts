@@ -1,7 +1,6 @@
 // Owns the messages: every one as the text clients get, written by COPY as it was sent and rebuilt once when recalled.
 // Nothing reads a message but through the spans and the clear mark of the one who asks, in the statement that authorises.
 
-import type { MessageSent } from '../domain/conversation/events.ts'
 import { counts, type MessageType } from '../domain/conversation/message-types.ts'
 import type { ConversationId, Instant, Position, UserId } from '../domain/ids.ts'
 import { messageText } from '../domain/rows.ts'
@@ -33,9 +32,6 @@ const columns = [
 /** Lines that go to the database in one piece. */
 const copyPieceLines = 500
 
-const hashOf = (data: MessageSent['data']): number =>
-  data.type === 'text' ? contentHashOf(data, data.receiptsFrom !== undefined) : 0
-
 const listField = (ids: readonly UserId[] | undefined): string => (ids === undefined ? '\\N' : JSON.stringify(ids))
 
 /** Ids of users and conversations hold no character that COPY would mistake; a client's own id may. */
@@ -43,7 +39,7 @@ const copyLine = (event: Recorded<'MessageSent'>): string => {
   const { data, position } = event
   return `${data.conversationId}\t${data.seq}\t${data.from}\t${copyField(storableText(data.clientMessageId))}\t${
     data.type
-  }\t${data.countable}\t${counts(data) ? 't' : 'f'}\tf\t${data.at}\t${hashOf(data)}\t${copyJsonField(
+  }\t${data.countable}\t${counts(data) ? 't' : 'f'}\tf\t${data.at}\t${contentHashOf(data, data.receiptsFrom !== undefined)}\t${copyJsonField(
     messageText(event),
   )}\t${listField(data.receiptsFrom)}\t${position}\n`
 }

@@ -1,4 +1,4 @@
-// Owns the rules of sending a message (R10, R16, R59, R65, R78): the hot path, decided on the head alone, allocating one event.
+// Owns the rules of sending a message (R10, R16, R59–R67, R78): the hot path, decided on the head alone, allocating one event.
 // Never folds the stream and never looks at earlier messages: repeats are recognised before a command comes here.
 // Stale facts can do this at worst: a message of one who was removed, blocked, or whose group was dissolved within the
 // follow lag still lands, and is delivered as any other.
@@ -7,10 +7,13 @@ import { type Decider, type Decision, noRuleFor, type Rejection, reject } from '
 import { sendRefused } from '../group/mutes.ts'
 import { type Group, roleIn } from '../group/state.ts'
 import { type ConversationId, type Instant, systemUserId, type UserId } from '../ids.ts'
-import type { ConversationEvent, MessageSent, NotificationBody, TextBody } from './events.ts'
+import type { MessageContent } from './bodies.ts'
+import type { ConversationEvent, MessageSent, NotificationBody } from './events.ts'
+import { counts } from './message-types.ts'
 import { askingReceipts } from './receipts.ts'
 
-export type { ConversationEvent, MessageSent, NotificationBody, TextBody } from './events.ts'
+export type { MessageContent } from './bodies.ts'
+export type { ConversationEvent, MessageSent, NotificationBody } from './events.ts'
 
 /** What the newest message says about all before it. */
 export interface ConversationState {
@@ -20,18 +23,12 @@ export interface ConversationState {
   readonly at: Instant | ''
 }
 
-export interface TextContent {
-  readonly type: 'text'
-  readonly body: TextBody
-  readonly ext?: string
-}
-
 export interface SendMessage {
   readonly type: 'SendMessage'
   readonly conversationId: ConversationId
   readonly from: UserId
   readonly clientMessageId: string
-  readonly content: TextContent
+  readonly content: MessageContent
   /** Whether the sender wants to be told who reads it (R34). */
   readonly receipt?: boolean
   readonly at: Instant
@@ -131,12 +128,18 @@ const refused = (command: SendMessage, facts: ConversationFacts): Rejection<Conv
 const instantAfter = (state: ConversationState, at: Instant): Instant =>
   state.at !== '' && at < state.at ? state.at : at
 
-/** Written out twice so that no message pays for a spread; the order of the fields is the order on the wire. */
-const textMessage = (command: SendMessage, state: ConversationState): MessageSent => {
+/**
+ * The order of the fields is the order on the wire. A text, of which there are most, is written out twice so that it pays for
+ * no spread; the others are spread because only that keeps each type with its own body.
+ */
+const messageOf = (command: SendMessage, state: ConversationState): MessageSent => {
   const { conversationId, from, clientMessageId, content } = command
   const seq = state.lastSeq + 1
   const at = instantAfter(state, command.at)
-  const countable = state.countable + 1
+  const countable = counts(content) ? state.countable + 1 : state.countable
+  if (content.type !== 'text' || content.subType !== undefined) {
+    return { type: 'MessageSent', data: { conversationId, seq, from, clientMessageId, ...content, at, countable } }
+  }
   const { type, body, ext } = content
   return ext === undefined
     ? { type: 'MessageSent', data: { conversationId, seq, from, clientMessageId, type, body, at, countable } }
@@ -150,7 +153,7 @@ const sendMessage = (
 ): Decision<ConversationEvent, ConversationRejection> => {
   const refusal = refused(command, facts)
   if (refusal !== undefined) return refusal
-  const sent = textMessage(command, state)
+  const sent = messageOf(command, state)
   return command.receipt === true ? askingReceipts(sent, facts) : [sent]
 }
 

@@ -4,6 +4,7 @@
 import type { GroupAttributes } from '../group/attributes.ts'
 import type { JoinedVia, MutedUntil } from '../group/events.ts'
 import type { ConversationId, Instant, UserId } from '../ids.ts'
+import type { MessageContent } from './bodies.ts'
 
 export type NotificationKind =
   | 'memberInvited'
@@ -37,8 +38,6 @@ export type NotificationBody = {
 /** Attributes of the group; of a mute, its end. */
 export type NotificationChanges = Partial<GroupAttributes> & { readonly mutedUntil?: MutedUntil | null }
 
-export type TextBody = { readonly text: string }
-
 type MessageBase = {
   readonly conversationId: ConversationId
   /** revision + 1: from 1, without holes. */
@@ -53,13 +52,12 @@ type MessageBase = {
   readonly receiptsFrom?: readonly UserId[]
 }
 
+/** What the server says; nobody else does. */
+export type NotificationContent = { readonly type: 'notification'; readonly body: NotificationBody }
+
 export type MessageSent = {
   readonly type: 'MessageSent'
-  readonly data: MessageBase &
-    (
-      | { readonly type: 'text'; readonly body: TextBody; readonly ext?: string }
-      | { readonly type: 'notification'; readonly body: NotificationBody }
-    )
+  readonly data: MessageBase & (MessageContent | NotificationContent)
 }
 
 export type ConversationEvent = MessageSent

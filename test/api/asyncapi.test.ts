@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { messagesOf, rowSchemaOf } from '../../api/asyncapi.ts'
 import { errorTable } from '../../api/errors.ts'
+import { formsOf } from '../../api/operation.ts'
 import { operations } from '../../api/operations.ts'
 import { closes, serverFrame, serverFrames, silentCloses, socketErrors, socketLimits } from '../../domain/frames.ts'
 import { collections, openCollections } from '../../domain/rows.ts'
@@ -64,8 +65,11 @@ describe('the description of the socket', () => {
     expect(described['x-error-codes']).toEqual(expect.arrayContaining([...operation.rejections, 'sync.under-way']))
     const { payload } = document.components.messages[id]
     expect(payload.properties.op).toMatchObject({ const: id })
-    const args = Object.keys(payload.properties.args.properties ?? {})
-    expect(args.toSorted()).toEqual(Object.keys(operation.args.shape).toSorted())
+    const { args } = payload.properties
+    const forms: { properties?: object }[] = args.oneOf ?? [args]
+    expect(forms.map(({ properties = {} }) => Object.keys(properties).toSorted())).toEqual(
+      formsOf(operation.args).map(({ shape }) => Object.keys(shape).toSorted()),
+    )
   })
 
   it('has nothing that may not come as a frame', () => {

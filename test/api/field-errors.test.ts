@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseFields } from '../../api/field-errors.ts'
+import { formsOf } from '../../api/operation.ts'
 import { operations } from '../../api/operations.ts'
 import { type Harness, startHarness, type TestUser } from './harness.ts'
 
@@ -85,11 +86,15 @@ const libraryWords = /invalid|expected|received|unrecognized|^too /i
 it.each(operations.map(operation => [operation.id, operation] as const))(
   'no words of the library in what %s says',
   (_id, { args }) => {
-    for (const wrong of wrongValues) {
-      const all = Object.fromEntries(Object.keys(args.shape).map(name => [name, wrong]))
-      const parsed = parseFields(args, { ...all, another: wrong })
-      if (!('errors' in parsed)) throw new Error('a field that does not exist was taken')
-      for (const { path, message } of parsed.errors) expect(message, path).not.toMatch(libraryWords)
+    for (const form of formsOf(args)) {
+      for (const wrong of wrongValues) {
+        const all = Object.fromEntries(Object.keys(form.shape).map(name => [name, wrong]))
+        for (const fields of [args, form]) {
+          const parsed = parseFields(fields, { ...all, another: wrong })
+          if (!('errors' in parsed)) throw new Error('a field that does not exist was taken')
+          for (const { path, message } of parsed.errors) expect(message, path).not.toMatch(libraryWords)
+        }
+      }
     }
   },
 )

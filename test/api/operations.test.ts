@@ -8,7 +8,9 @@ import type { AdminKeys } from '../../api/admin-keys.ts'
 import type { OperationDependencies } from '../../api/dependencies.ts'
 import { errorTable } from '../../api/errors.ts'
 import { createExecution } from '../../api/execution.ts'
+import { noFields } from '../../api/fields.ts'
 import { codesOf } from '../../api/openapi.ts'
+import { formsOf } from '../../api/operation.ts'
 import { operations } from '../../api/operations.ts'
 import { createRateLimits } from '../../api/rate-limits.ts'
 import { buildApi } from '../../api/server.ts'
@@ -51,18 +53,20 @@ describe.each(operations.map(operation => [operation.id, operation] as const))('
   it('names every part of its path as a field, and no field twice', () => {
     const inPath = [...operation.path.matchAll(/:([A-Za-z]+)/g)].map(match => match[1])
     expect(Object.keys(operation.params.shape).sort()).toEqual(inPath.sort())
-    const names = [operation.params, operation.query, operation.body].flatMap(fields =>
-      Object.keys(fields?.shape ?? {}),
-    )
-    expect(new Set(names).size).toBe(names.length)
+    for (const form of formsOf(operation.body ?? noFields)) {
+      const names = [operation.params, operation.query, form].flatMap(fields => Object.keys(fields.shape))
+      expect(new Set(names).size).toBe(names.length)
+    }
   })
 
   it('has an example that its own schemas take', () => {
-    const { params = {}, query = {}, body = {}, reply } = operation.example
+    const { params = {}, query = {}, body: usual = {}, moreBodies = [], reply } = operation.example
     expect(operation.params.safeParse(params).error).toBeUndefined()
     expect(operation.query.safeParse(query).error).toBeUndefined()
-    if (operation.body !== undefined) expect(operation.body.safeParse(body).error).toBeUndefined()
-    expect(operation.args.safeParse({ ...params, ...query, ...(body as object) }).error).toBeUndefined()
+    for (const body of [usual, ...moreBodies]) {
+      if (operation.body !== undefined) expect(operation.body.safeParse(body).error).toBeUndefined()
+      expect(operation.args.safeParse({ ...params, ...query, ...(body as object) }).error).toBeUndefined()
+    }
     expect(operation.reply.safeParse(reply).error).toBeUndefined()
   })
 
@@ -102,7 +106,10 @@ describe.each(operations.map(operation => [operation.id, operation] as const))('
     expect(shown).toEqual([operation.example.reply])
     if (operation.body !== undefined) {
       const media = described.requestBody.content['application/json']
-      expect(media.example ?? media.schema.examples?.[0]).toEqual(operation.example.body)
+      const { body, moreBodies = [] } = operation.example
+      const shown = Object.values(media.examples ?? {}).map(named => (named as { value: unknown }).value)
+      const found = media.example === undefined ? (media.schema.examples ?? shown) : [media.example]
+      expect(found).toEqual([body, ...moreBodies])
     }
     for (const [name, value] of Object.entries({ ...operation.example.params, ...operation.example.query })) {
       const parameter = described.parameters.find((p: { name: string }) => p.name === name)

@@ -2,7 +2,7 @@
 // unread is what a count over the history gives, and every replica is what a fresh device gets.
 
 import { type Api, createApi, expectOk } from '../support/device.ts'
-import { canonical, differences, type Row } from '../support/replica.ts'
+import { canonical, differences, quietTypes, type Row } from '../support/replica.ts'
 import type { Actor, World } from './actor.ts'
 import { type Ledger, readKey, type Sent } from './ledger.ts'
 import { brokenPromises } from './people.ts'
@@ -148,7 +148,7 @@ const countedUnread = (view: View, conversationId: string): number => {
   return rows.filter(
     message =>
       Number(message.seq) > Number(row.readSeq) &&
-      message.type !== 'notification' &&
+      !quietTypes.has(message.type) &&
       message.from !== view.userId &&
       message.recalled === undefined,
   ).length

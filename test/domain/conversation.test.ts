@@ -5,6 +5,7 @@ import {
   type ConversationEvent,
   type ConversationFacts,
   conversation,
+  type MessageContent,
   type Notify,
   type SendMessage,
 } from '../../domain/conversation/conversation.ts'
@@ -19,6 +20,7 @@ import {
   systemUserId,
   type UserId,
 } from '../../domain/ids.ts'
+import { sampleOf, sentTypes } from '../support/message-samples.ts'
 import { fold, specify } from '../support/specify.ts'
 
 const { given } = specify(conversation)
@@ -98,6 +100,34 @@ describe('a message', () => {
     ) as readonly ConversationEvent[]
     expect(event?.data).toStrictEqual({ ...sent(ann, 1).data, ext: '{}' })
     expect(sent(ann, 1).data).not.toHaveProperty('ext')
+  })
+
+  it.each(sentTypes)('of type %s is what was sent, and counts or not by its type', type => {
+    for (const subType of [undefined, 3]) {
+      const content = { ...sampleOf(type, 'hello'), ...(subType && { subType }), ext: '{}' } as MessageContent
+      const countable = type === 'tip' ? 1 : 2
+      const { conversationId, from, clientMessageId } = sent(bob, 2).data
+      const data = { conversationId, seq: 2, from, clientMessageId, ...content, at, countable }
+      const state = given(sent(ann, 1))
+        .when({ ...send(bob), content }, free)
+        .then([{ type: 'MessageSent', data }])
+      expect(state).toStrictEqual({ lastSeq: 2, countable, at })
+      expect(counts(content)).toBe(type !== 'tip')
+    }
+  })
+
+  it('has the body of its type: no other compiles', () => {
+    const contents: readonly MessageContent[] = [
+      // @ts-expect-error a text has no URL
+      { type: 'text', body: { url: 'https://example.com' } },
+      // @ts-expect-error an image has a size
+      { type: 'image', body: { url: 'https://example.com', width: 1, height: 1 } },
+      // @ts-expect-error a custom message has a subType
+      { type: 'custom', body: {} },
+      // @ts-expect-error nobody sends a notification
+      { type: 'notification', body: { event: 'groupDissolved', by: ann } },
+    ]
+    expect(contents).toHaveLength(4)
   })
 
   it('is never older than the one before, whatever the clock says', () => {

@@ -131,7 +131,13 @@ describe('a send whose key is older than what is remembered', () => {
 
   test('is looked up in read models that have passed everything forgotten', async () => {
     const { seq, at, position } = oldest
-    found = { conversationId: p2p, seq, at, position, contentHash: contentHashOf({ body: { text: 'hello' } }) }
+    found = {
+      conversationId: p2p,
+      seq,
+      at,
+      position,
+      contentHash: contentHashOf({ type: 'text', body: { text: 'hello' } }),
+    }
     expect(await send(oldKey)).toEqual(asRepeat(oldest))
     expect(lookUps).toEqual([[ann, oldKey, node.recentSends.forgotten]])
     // Everything that is not remembered lies at or before it.

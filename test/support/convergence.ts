@@ -5,7 +5,16 @@ import type { Device } from './device.ts'
 import { expectOk } from './device.ts'
 import { type HeldLists, listDifferences } from './held-lists.ts'
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
-import { canonical, differences, Replica, type Row, rowDifference, rowId, type ServerFrame } from './replica.ts'
+import {
+  canonical,
+  differences,
+  quietTypes,
+  Replica,
+  type Row,
+  rowDifference,
+  rowId,
+  type ServerFrame,
+} from './replica.ts'
 import type { Reached } from './service.ts'
 
 const pageItems = 100
@@ -115,7 +124,7 @@ const countedUnread = (row: Row, history: readonly Row[], userId: string): numbe
   history.filter(
     message =>
       Number(message.seq) > Number(row.readSeq) &&
-      message.type === 'text' &&
+      !quietTypes.has(message.type) &&
       message.from !== userId &&
       message.recalled === undefined,
   ).length

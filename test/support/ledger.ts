@@ -2,6 +2,7 @@
 // numbers and positions as the real log has them. Holds no rules: what is said is recorded.
 
 import type { ProfileChanges } from '../../domain/account/profile.ts'
+import type { MessageContent } from '../../domain/conversation/bodies.ts'
 import type { EventOf, EventType } from '../../domain/events.ts'
 import type { FriendNote } from '../../domain/friendship/events.ts'
 import type { MuteAll } from '../../domain/group/attributes.ts'
@@ -24,6 +25,7 @@ import { instantPlusSeconds } from '../../domain/instants.ts'
 import { type MemberProfile, noProfile } from '../../domain/member/member.ts'
 import type { ReadMarks } from '../../domain/notification/events.ts'
 import { positionOf, type RecordedEvent } from '../../eventstore/port.ts'
+import { quietTypes } from './replica.ts'
 
 const firstMs = Date.parse('2026-11-01T00:00:00.000Z')
 /** Positions need not be dense. */
@@ -36,6 +38,8 @@ export const groupChat = (groupId: string): ConversationId => groupConversationI
 export interface MessageOptions {
   readonly text?: string
   readonly ext?: string
+  /** Of another type than text. */
+  readonly content?: MessageContent
   readonly clientMessageId?: string
   readonly receiptsFrom?: readonly UserId[]
 }
@@ -193,15 +197,16 @@ export class Ledger {
   send(conversationId: ConversationId, from: string, options: MessageOptions = {}): Position {
     const head = this.headOf(conversationId)
     const seq = head.seq + 1
-    const countable = head.countable + 1
+    const text = options.text ?? `${seq} of ${from}: "quoted" \\ back\nnew line`
+    const content: MessageContent = options.content ?? { type: 'text', body: { text } }
+    const countable = head.countable + (quietTypes.has(content.type) ? 0 : 1)
     this.#heads.set(conversationId, { seq, countable })
     return this.record(streamOf.conversation(conversationId), 'MessageSent', {
       conversationId,
       seq,
       from: user(from),
       clientMessageId: options.clientMessageId ?? `${from}-${this.events.length}`,
-      type: 'text',
-      body: { text: options.text ?? `${seq} of ${from}: "quoted" \\ back\nnew line` },
+      ...content,
       ...(options.ext === undefined ? {} : { ext: options.ext }),
       at: this.at,
       countable,
@@ -239,7 +244,7 @@ export class Ledger {
       seq,
       from: sent.from,
       countable: sent.countable,
-      counts: sent.type === 'text',
+      counts: !quietTypes.has(sent.type),
       hadExt: 'ext' in sent,
       ...(sent.receiptsFrom === undefined ? {} : { hadReceipt: true }),
       by: user(by),

@@ -1,7 +1,7 @@
 // Owns how an operation of the table is called over HTTP with the arguments of a frame: which field goes into the path, the
 // query and the body. Reads the table; knows no operation by name.
 
-import type { Operation } from '../../api/operation.ts'
+import { formsOf, type Operation } from '../../api/operation.ts'
 import { operations } from '../../api/operations.ts'
 
 export type Arguments = Readonly<Record<string, unknown>>
@@ -21,6 +21,9 @@ export const operationNamed = (id: string): Operation => {
   return found
 }
 
+/** Of all forms together. */
+const shapeOf = (fields: Operation['args']): object => Object.assign({}, ...formsOf(fields).map(({ shape }) => shape))
+
 const pick = (shape: object, args: Arguments): [string, unknown][] =>
   Object.entries(args).filter(([name]) => Object.hasOwn(shape, name))
 
@@ -31,6 +34,6 @@ export const requestOf = (operation: Operation, args: Arguments): OperationReque
   const query = new URLSearchParams(
     pick(operation.query.shape, args).map(([name, value]): [string, string] => [name, String(value)]),
   )
-  const body = operation.body === undefined ? undefined : Object.fromEntries(pick(operation.body.shape, args))
+  const body = operation.body === undefined ? undefined : Object.fromEntries(pick(shapeOf(operation.body), args))
   return { method: operation.method, path: query.size === 0 ? path : `${path}?${query}`, body }
 }

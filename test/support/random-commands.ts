@@ -2,6 +2,7 @@
 // random-people.ts. People, devices and conversations are numbers, taken modulo of what there is.
 
 import fc from 'fast-check'
+import { sentTypes } from './message-samples.ts'
 import { announcementKinds } from './random-announcements.ts'
 import { appKinds } from './random-app.ts'
 import { joiningKinds } from './random-joining.ts'
@@ -14,12 +15,13 @@ const conversation = fc.constantFrom(0, 0, 1, 2, 3, 3, 3, 4)
 const group = fc.constantFrom(0, 0, 1)
 /** Counted from the newest message back; below 0 beyond it. */
 const back = fc.integer({ min: -2, max: 8 })
+const messageType = fc.constantFrom('text', 'text', 'text', 'text', ...sentTypes)
 const mostly = fc.constantFrom(true, true, true, false)
 /** For what ends much: without it the rest would be idle. */
 const seldom = fc.constantFrom(true, false, false)
 
 const kinds = {
-  say: [20, fc.record({ to: conversation, again: fc.constantFrom(true, false, false, false) })],
+  say: [20, fc.record({ to: conversation, again: fc.constantFrom(true, false, false, false), type: messageType })],
   markRead: [6, fc.record({ to: conversation, back })],
   recall: [5, fc.record({ to: conversation, back: fc.nat(6), asOwner: fc.boolean() })],
   pin: [3, fc.record({ to: conversation, pinned: fc.boolean() })],

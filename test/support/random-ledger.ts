@@ -8,7 +8,9 @@ import type { RecordedEvent } from '../../eventstore/port.ts'
 import { announce, announcedIn, see, unannounce } from './announcement-ledger.ts'
 import { groupChat, Ledger, p2p, partiesOf, user } from './ledger.ts'
 import { ban, bind, close } from './ledger-accounts.ts'
+import { sampleOf, sentTypes } from './message-samples.ts'
 import { ask, read } from './receipt-ledger.ts'
+import { quietTypes } from './replica.ts'
 import { apply, endApplication, endInvitation, invite } from './request-ledger.ts'
 
 const names = ['ada', 'bob', 'cid', 'dan', 'eve']
@@ -35,24 +37,26 @@ const send = (ledger: Ledger, conversationId: ConversationId, one: number, three
   // Now and then a message of one who was just kicked lands.
   const from = three % 17 === 0 && conversationId.startsWith('group:') ? pick(people, one) : pick(senders, one)
   if (from === undefined) return
-  const options = three % 5 === 0 ? { ext: '{"a":1}' } : {}
+  const ext = three % 5 === 0 ? { ext: '{"a":1}' } : {}
+  const content = one % 2 === 0 ? {} : { content: sampleOf(pick(sentTypes, three), `${three} words`) }
+  const options = { ...content, ...ext }
   if (conversationId.startsWith('group:') && three % 3 === 0) ask(ledger, conversationId, from, options)
   else ledger.send(conversationId, from, options)
 }
 
 const recallOne = (ledger: Ledger, conversationId: ConversationId, one: number) => {
   const seq = (one % Math.max(1, ledger.headOf(conversationId).seq)) + 1
-  const isText = ledger.events.some(
+  const isSaid = ledger.events.some(
     ({ type, data }) =>
       type === 'MessageSent' &&
       (data as { conversationId: string }).conversationId === conversationId &&
       (data as { seq: number }).seq === seq &&
-      (data as { type: string }).type === 'text',
+      (data as { type: string }).type !== 'notification',
   )
   const isRecalled = ledger.events.some(
     ({ type, stream }) => type === 'MessageRecalled' && stream === `message-${conversationId}.${seq}`,
   )
-  if (isText && !isRecalled) ledger.recall(conversationId, seq, 'ada', one % 2 === 0 ? 'why' : undefined)
+  if (isSaid && !isRecalled) ledger.recall(conversationId, seq, 'ada', one % 2 === 0 ? 'why' : undefined)
 }
 
 const readSome = (ledger: Ledger, conversationId: ConversationId, one: number, two: number) => {
@@ -319,7 +323,7 @@ export const expectedOf = (
         seq: data.seq,
         at: data.at,
         from: data.from,
-        counts: data.type === 'text',
+        counts: !quietTypes.has(data.type),
         position: '',
         recalled: false,
       })

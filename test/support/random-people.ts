@@ -6,6 +6,7 @@ import { ringAgeMs } from '../../realtime/ring.ts'
 import { divergence } from './convergence.ts'
 import { CommandError, type Device, DeviceClosed, newMessageId, type SignedIn, testPassword } from './device.ts'
 import { catchUp, type HeldLists, readLists } from './held-lists.ts'
+import { sampleOf } from './message-samples.ts'
 import { type Arguments, operationNamed, requestOf } from './operation-request.ts'
 import { whenQuiet, whenReadable } from './quiet.ts'
 import { announcementDeeds } from './random-announcements.ts'
@@ -115,7 +116,8 @@ export class RandomPeople {
     await this.step([{ ...by, kind: 'createGroup', members: [1, 2] }])
     const everybody = this.#actors.map((_, who) => who)
     const everywhere = [0, 1, 2, 3] as const
-    await this.step(everybody.flatMap(who => everywhere.map(to => ({ ...by, kind: 'say', who, to, again: false }))))
+    const say = { ...by, kind: 'say', again: false, type: 'text' } as const
+    await this.step(everybody.flatMap(who => everywhere.map(to => ({ ...say, who, to }))))
   }
 
   /** Does a few things at the same time. */
@@ -243,7 +245,7 @@ export class RandomPeople {
     ...receiptDeeds(this.#hands),
     ...inboxDeeds(this.#hands),
     ...appDeeds(this.#hands),
-    say: async ({ to, again, ...by }) => {
+    say: async ({ to, again, type, ...by }) => {
       const { sent } = this.#actor(by.who)
       const repeated = again ? sent.at(-1) : undefined
       if (repeated !== undefined) return this.#ask(this.#slot(by), 'sendMessage', repeated.args)
@@ -251,8 +253,8 @@ export class RandomPeople {
       if (conversation === undefined) return
       const { conversationId } = conversation
       const ext = sent.length % 3 === 0 ? { ext: 'of the app' } : undefined
-      const body = { text: `${sent.length} of ${by.who}` }
-      const args = { conversationId, clientMessageId: newMessageId(), type: 'text', body, ...ext }
+      const content = sampleOf(type, `${sent.length} of ${by.who}`)
+      const args = { conversationId, clientMessageId: newMessageId(), ...content, ...ext }
       sent.push({ conversationId, args })
       await this.#ask(this.#slot(by), 'sendMessage', args)
     },

@@ -39,8 +39,10 @@ const idFields: Readonly<Record<string, (row: Row) => string>> = {
 export const rowId = (collection: string, row: Row): string =>
   (idFields[collection] ?? (other => String(other.userId)))(row)
 
+/** Messages that nobody has to read. */
+export const quietTypes: ReadonlySet<unknown> = new Set(['notification', 'tip'])
 /** Whether a message counts as unread for those who did not send it. */
-const countsAsUnread = (message: Row): boolean => message.type !== 'notification'
+const countsAsUnread = (message: Row): boolean => !quietTypes.has(message.type)
 
 const splitMessageId = (id: string): { conversationId: string; seq: number } => {
   const cut = id.lastIndexOf('#')
