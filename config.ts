@@ -88,6 +88,9 @@ export const configSchema = z.object({
   USER_NAME_SIGN_UP: onOff
     .default('on')
     .describe('on or off: whether an account may be made by user name and password alone.'),
+  INVITE_NEEDS_APPROVAL: onOff
+    .default('off')
+    .describe('on or off: whether the managers of a group joined by approval decide whom its members invite.'),
   FRIENDS_MAX: integer(1, 10_000).default(limits.friendsMax).describe('How many friends one user may have.'),
   HISTORY_DAYS: integer(1, limits.historyDaysMax)
     .default(limits.historyDays)

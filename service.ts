@@ -221,6 +221,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
       settings: {
         devicePolicy: config.DEVICE_POLICY,
         userNameSignUp: config.USER_NAME_SIGN_UP === 'on',
+        inviteNeedsApproval: config.INVITE_NEEDS_APPROVAL === 'on',
         friendsMax: config.FRIENDS_MAX,
         historyDays: config.HISTORY_DAYS,
         receiptGroupMembersMax: config.RECEIPT_GROUP_MEMBERS_MAX,

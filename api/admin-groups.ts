@@ -129,7 +129,7 @@ const members: readonly Operation[] = [
     example: {
       params: { groupId: example.groupId },
       body: { userIds: [example.otherUserId] },
-      reply: { added: [example.otherUserId], invited: [], failed: [], ...position },
+      reply: { added: [example.otherUserId], invited: [], applied: [], failed: [], ...position },
     },
     run: (dependencies, call, args) => addTo(dependencies, call, systemUserId, args),
   }),

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { isRejection, type Rejection } from '../domain/decider.ts'
 import { openToJoin } from '../domain/group/applications.ts'
-import { type Group, group, roleIn } from '../domain/group/group.ts'
+import { type ExistingGroup, type Group, group, roleIn } from '../domain/group/group.ts'
 import { joinTries, triesLeftOf } from '../domain/group/join-tries.ts'
 import { managersOf } from '../domain/group/requests.ts'
 import { type GroupId, streamOf, type UserId } from '../domain/ids.ts'
@@ -15,6 +15,7 @@ import { madeId, runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { isRefusal, type Refusal, refuse } from './errors.ts'
 import { example, groupId, pageCursor, pageLimit, positionReply, reply, text, userId } from './fields.ts'
+import { targetsOf } from './group-targets.ts'
 import { groupParams, noSuchGroup, runGroupCommand } from './groups.ts'
 import { isInAllGroups, ownGroupsFull } from './invitations.ts'
 import { type Call, type Operation, operation, self } from './operation.ts'
@@ -61,7 +62,9 @@ const tooManyApplications = refuse(
 const refusedToAsk = async (dependencies: Dependencies, by: UserId, state: Group): Promise<Refusal | undefined> => {
   if (roleIn(state, by) !== null) return undefined
   if (await isInAllGroups(dependencies, by)) return ownGroupsFull
-  if (state.status === 'none' || state.applications.has(by)) return undefined
+  if (state.status === 'none') return undefined
+  const pending = state.applications.get(by)
+  if (pending !== undefined && pending.invitedBy === undefined) return undefined
   const open = (await pendingRequestCounts(dependencies.database, [by], 'application')).get(by) ?? 0
   return open >= limits.applicationsPendingPerUserMax ? tooManyApplications : undefined
 }
@@ -115,6 +118,19 @@ const list = async ({ database }: Dependencies, call: Call<'user'>, args: ListAr
 const decisionParams = z.strictObject({ groupId, userId })
 type Decided = z.output<typeof decisionParams>
 
+/** Why one for whom a member asked can be neither added nor invited by that member now (R19). */
+const refusedProposal = async (
+  dependencies: Dependencies,
+  inviter: UserId,
+  userId: UserId,
+  state: ExistingGroup,
+): Promise<Refusal | undefined> => {
+  const invitations = state.inviteeConsent === 'required' ? state.invitations : undefined
+  const { failed } = await targetsOf(dependencies, inviter, [userId], { withCaller: false, invitations })
+  const [first] = failed
+  return first === undefined ? undefined : refuse(first.code, 'Whoever asked for the user cannot bring them in now.')
+}
+
 /** Why the applicant cannot come in, whoever decides; asked only for one who may decide. */
 const refusedApplicant = async (
   dependencies: Dependencies,
@@ -123,10 +139,13 @@ const refusedApplicant = async (
 ): Promise<Refusal | undefined> => {
   const { state } = await dependencies.node.load(group, streamOf.group(id as GroupId))
   const role = roleIn(state, by)
-  if (role === null || role === 'member' || roleIn(state, applicant as UserId) !== null) return undefined
+  if (state.status === 'none' || role === null || role === 'member') return undefined
+  if (roleIn(state, applicant as UserId) !== null) return undefined
   if (!(await dependencies.node.isLive(applicant as UserId))) {
     return refuse('user.not-found', 'The user has closed the account. The application ends by itself.')
   }
+  const invitedBy = state.applications.get(applicant as UserId)?.invitedBy
+  if (invitedBy !== undefined) return refusedProposal(dependencies, invitedBy, applicant as UserId, state)
   return (await isInAllGroups(dependencies, applicant as UserId))
     ? refuse('group.joined-limit', `The user is in ${limits.groupsJoinedMax} groups and must leave one first.`)
     : undefined
@@ -143,6 +162,7 @@ const applicationRow = z.object({
   groupId: reply.id,
   userId: reply.id,
   requestId: reply.id,
+  invitedBy: reply.id.optional().meta({ description: 'The member who asked for the user; absent: the user did.' }),
   message: reply.text.optional(),
   at: reply.instant,
   expiresAt: reply.instant,
@@ -240,9 +260,19 @@ export const applicationOperations: readonly Operation[] = [
     method: 'POST',
     path: '/v1/groups/:groupId/applications/:userId/approve',
     summary: 'Let an applicant in',
-    description: 'The first decision wins.',
+    description:
+      'The first decision wins. One for whom a member asked is then added by that member, or invited where the group asks first.',
     params: decisionParams,
-    rejections: [...deciderRejections, 'group.join-closed', 'group.full', 'group.joined-limit', 'user.not-found'],
+    rejections: [
+      ...deciderRejections,
+      'group.join-closed',
+      'group.full',
+      'group.joined-limit',
+      'user.not-found',
+      'message.blocked',
+      'invitation.limit',
+      'invitation.peer-limit',
+    ],
     example: decisionExample,
     run: approve,
   }),
@@ -252,7 +282,8 @@ export const applicationOperations: readonly Operation[] = [
     method: 'POST',
     path: '/v1/groups/:groupId/applications/:userId/reject',
     summary: 'Turn an applicant away',
-    description: 'The first decision wins. The applicant is told, with the reason.',
+    description:
+      'The first decision wins. Whoever asked is told, with the reason: the applicant, or the member who asked for them.',
     params: decisionParams,
     body: z.strictObject({ reason: text(1, limits.requestMessageCharactersMax).optional() }),
     rejections: deciderRejections,

@@ -18,6 +18,8 @@ export interface ApiSettings {
   readonly devicePolicy: DevicePolicy
   /** USER_NAME_SIGN_UP: whether an account may be made by user name and password alone. */
   readonly userNameSignUp: boolean
+  /** INVITE_NEEDS_APPROVAL: whether managers decide whom members ask into a group that is joined by approval (R19). */
+  readonly inviteNeedsApproval: boolean
   /** FRIENDS_MAX: friends of one user (R6). */
   readonly friendsMax: number
   readonly historyDays: number

@@ -2,11 +2,14 @@
 
 import { z } from 'zod'
 import { isRejection } from '../domain/decider.ts'
-import { group } from '../domain/group/group.ts'
+import { type Group, group } from '../domain/group/group.ts'
+import type { AddMembers } from '../domain/group/invitations.ts'
 import { may } from '../domain/group/permissions.ts'
+import { type Proposable, proposalsOf } from '../domain/group/proposals.ts'
 import { roleIn } from '../domain/group/state.ts'
 import { type GroupId, streamOf, systemUserId, type UserId } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
+import { areFriends } from '../eventstore/relations.ts'
 import { membersOf } from '../projections/member.ts'
 import { madeId, runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
@@ -22,12 +25,15 @@ const targetsBody = z.strictObject({ userIds: z.array(userId).min(1).max(limits.
 const addBody = targetsBody.extend({
   message: text(0, limits.requestMessageCharactersMax)
     .optional()
-    .meta({ description: 'For those who are asked first.' }),
+    .meta({ description: 'For those who are asked first, or for the managers where these decide first.' }),
 })
 
 export const addReply = z.object({
   added: z.array(reply.id),
   invited: z.array(reply.id),
+  applied: z
+    .array(reply.id)
+    .meta({ description: 'About whom the owner and the admins decide first; none but where the server wants it so.' }),
   failed: failedReply,
   position: reply.position,
 })
@@ -36,6 +42,34 @@ interface Adding {
   readonly groupId: string
   readonly userIds: readonly UserId[]
   readonly message?: string | undefined
+}
+
+/** What applications of these users need; nothing where the operator has not set INVITE_NEEDS_APPROVAL. */
+const proposableOf = async (
+  { node, settings }: Dependencies,
+  call: Call,
+  state: Group,
+  userIds: readonly UserId[],
+): Promise<readonly Proposable[] | undefined> => {
+  if (!settings.inviteNeedsApproval || state.status !== 'open') return undefined
+  const { groupId: id, ownerId, autoApprove } = state
+  const isFriend = async (userId: UserId) =>
+    autoApprove === 'friendsOfOwner' && (await areFriends(node.load, ownerId, userId))
+  return Promise.all(
+    userIds.map(async userId => ({
+      userId,
+      requestId: madeId(node, call, `proposal ${id} ${userId}`),
+      isFriendOfOwner: await isFriend(userId),
+    })),
+  )
+}
+
+/** Of those whom a member asked in, about whom the managers decide. */
+const waitingOf = (command: AddMembers, state: Group): readonly UserId[] => {
+  const role = roleIn(state, command.by)
+  if (state.status === 'none' || role === null) return []
+  const userIds = proposalsOf(command, role, state).map(({ userId }) => userId)
+  return userIds.filter(userId => state.applications.has(userId))
 }
 
 /** Those already in the group are neither added nor failed: what was asked for is so. @param by a user, or the app */
@@ -56,6 +90,7 @@ export const addTo = async (dependencies: Dependencies, call: Call, by: UserId, 
     userIds: targets.fit,
     requestId: madeId(node, call, `invitations ${args.groupId} ${by}`),
     message: args.message,
+    proposable: isApp ? undefined : await proposableOf(dependencies, call, before, targets.fit),
     by,
     at: node.clock.now(),
   } as const
@@ -66,8 +101,10 @@ export const addTo = async (dependencies: Dependencies, call: Call, by: UserId, 
   const added = handled.repeated
     ? asked.filter(id => state.status !== 'none' && state.members.has(id))
     : handled.events.flatMap(event => (event.type === 'MembersAdded' ? event.data.userIds : []))
-  const invited = asked.filter(id => state.status !== 'none' && state.invitations.has(id) && !failed.has(id))
-  return { added, invited, failed: targets.failed, position: handled.position }
+  const applied = waitingOf(command, state)
+  const isAskedNow = (id: UserId) => state.status !== 'none' && state.invitations.has(id) && !applied.includes(id)
+  const invited = asked.filter(id => isAskedNow(id) && !failed.has(id))
+  return { added, invited, applied, failed: targets.failed, position: handled.position }
 }
 
 export const memberParams = z.strictObject({ groupId, userId })
@@ -151,16 +188,23 @@ export const memberOperations: readonly Operation[] = [
     path: '/v1/groups/:groupId/members',
     summary: 'Add members, or invite them',
     description:
-      "By the group's `inviteeConsent` they are members at once, or asked first. Users that cannot be are told of in `failed`.",
+      "By the group's `inviteeConsent` they are members at once, or asked first. Users that cannot be are told of in `failed`; those about whom the managers decide first in `applied`.",
     limit: 'requests',
     params: groupParams,
     body: addBody,
     reply: addReply,
-    rejections: ['group.not-found', 'group.dissolved', 'group.not-allowed', 'group.full', 'invitation.limit'],
+    rejections: [
+      'group.not-found',
+      'group.dissolved',
+      'group.not-allowed',
+      'group.full',
+      'invitation.limit',
+      'application.limit',
+    ],
     example: {
       params: { groupId: example.groupId },
       body: { userIds: [example.otherUserId] },
-      reply: { added: [], invited: [example.otherUserId], failed: [], position: example.position },
+      reply: { added: [], invited: [example.otherUserId], applied: [], failed: [], position: example.position },
     },
     run: (dependencies, call, { groupId, userIds, message }) => {
       const asked = userIds.map(id => self(call, id))

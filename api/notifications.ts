@@ -56,6 +56,7 @@ export const notificationOperations: readonly Operation[] = [
         at: reply.instant,
         position: reply.position,
         by: reply.id,
+        userId: reply.id.optional().meta({ description: 'Whom it is about, where that is not the one who did it.' }),
         groupId: reply.id.optional(),
         message: reply.text.optional(),
         state: z.enum(notificationStates),

@@ -84,7 +84,7 @@ const step = (fold: Fold<GroupRequestTable>, event: RequestEvent): void => {
       kind: 'application',
       request_id: data.requestId,
       group_name: null,
-      by_id: data.userId,
+      by_id: data.invitedBy ?? data.userId,
       message: data.message ?? null,
       requested_at: at,
       expires_at: data.expiresAt,
@@ -130,6 +130,8 @@ export interface GroupApplicationRow {
   readonly groupId: GroupId
   readonly userId: UserId
   readonly requestId: string
+  /** The member who asked for the user; absent: the user did (R19). */
+  readonly invitedBy?: UserId
   readonly message?: string
   readonly at: Instant
   readonly expiresAt: Instant
@@ -152,6 +154,7 @@ const invitationFrom = (row: GroupRequestTable): GroupInvitationRow => ({
 const applicationFrom = (row: GroupRequestTable): GroupApplicationRow => ({
   groupId: row.group_id,
   userId: row.user_id,
+  ...(row.by_id === row.user_id ? undefined : { invitedBy: row.by_id }),
   ...requestOf(row),
 })
 
@@ -231,11 +234,12 @@ export const applicationsOf = async (
 const pendingCounts = statement(
   'group-request-pending-counts',
   `select k.user_id, (select count(*)::int from group_request r
-     where r.user_id = k.user_id and r.kind = $2 and r.removed_at is null) as count
+     where r.user_id = k.user_id and r.kind = $2 and r.removed_at is null
+       and (r.kind = 'invitation' or r.by_id = r.user_id)) as count
    from unnest($1::text[]) as k (user_id)`,
 )
 
-/** How many open invitations, or applications, each of these users has. */
+/** How many open invitations, or applications of their own, each of these users has. */
 export const pendingRequestCounts = async (
   database: Queryable,
   userIds: readonly UserId[],

@@ -122,8 +122,8 @@ const friends = [
 
 const notifications = [
   `create table notification (
-     user_id ${id}, notification_id ${id}, kind text not null, by_id ${id} not null, group_id ${id}, message text,
-     at timestamptz not null, asked_position char(16) collate "C" not null, state text not null, ended_at timestamptz,
+     user_id ${id}, notification_id ${id}, kind text not null, by_id ${id} not null, about_id ${id}, group_id ${id},
+     message text, at timestamptz not null, asked_position char(16) collate "C" not null, state text not null, ended_at timestamptz,
      ${position}, primary key (user_id, notification_id))`,
   'create index notification_by_order on notification (user_id, asked_position)',
   'create index notification_by_change on notification (user_id, position)',

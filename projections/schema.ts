@@ -311,6 +311,7 @@ export interface NotificationTable {
   notification_id: string
   kind: NotificationKind
   by_id: UserId
+  about_id: UserId | null
   group_id: GroupId | null
   message: string | null
   at: Instant

@@ -92,6 +92,7 @@ describe('the three roles', () => {
       PUBLIC_REALTIME_URL: 'wss://chat.example.org/v1/realtime',
       DEVICE_POLICY: 'one',
       USER_NAME_SIGN_UP: 'off',
+      INVITE_NEEDS_APPROVAL: 'on',
       FRIENDS_MAX: '500',
       HISTORY_DAYS: '1095',
       RECEIPT_GROUP_MEMBERS_MAX: '50',

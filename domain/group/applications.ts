@@ -7,10 +7,19 @@ import { isRejection, type Rejection, reject } from '../decider.ts'
 import type { Instant, UserId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { GroupEvent } from './events.ts'
+import { invitationLimit, invited } from './invitations.ts'
 import { may } from './permissions.ts'
 import { isRightAnswer } from './questions.ts'
-import { type Actor, full, type GroupDecision, notFound, refusedDissolved, type Standing } from './refusals.ts'
-import { joined, managersOf, requestExpiry, withRequests } from './requests.ts'
+import {
+  type Actor,
+  applicationLimit,
+  full,
+  type GroupDecision,
+  notFound,
+  refusedDissolved,
+  type Standing,
+} from './refusals.ts'
+import { askedFor, joined, managersOf, requestExpiry, withRequests } from './requests.ts'
 import type { ExistingGroup, Group, PendingApplication } from './state.ts'
 
 export interface JoinGroup extends Actor {
@@ -76,14 +85,30 @@ const applicationMade = (group: ExistingGroup, command: JoinGroup, told: readonl
   return { type: 'ApplicationMade', data }
 }
 
+const withdrawn = (
+  { groupId }: ExistingGroup,
+  application: PendingApplication,
+  { by: userId, at }: Actor,
+): GroupEvent => {
+  const { requestId, told } = application
+  const data = { groupId, userId, requestId, told, ...askedFor(application), at }
+  return { type: 'ApplicationWithdrawn', data }
+}
+
+/** An application that a member made for somebody gives way to their own: the managers hear of it as of any (R19). */
 const apply = (group: ExistingGroup, command: JoinGroup): GroupDecision => {
   const pending = group.applications.get(command.by)
+  if (pending?.invitedBy !== undefined) {
+    const gone = withdrawn(group, pending, command)
+    const own = apply(withRequests(group, gone), command)
+    return isRejection(own) ? own : [gone, ...own]
+  }
   if (isApprovedAlready(group, command)) {
     const made = applicationMade(group, command, pending?.told ?? [])
     return [made, ...joined(withRequests(group, made), [command.by], command, 'application')]
   }
   if (pending === undefined && group.applications.size >= limits.groupApplicationsPendingMax) {
-    return reject('application.limit', 'Too many wait for an answer of this group. Try again in a few days.')
+    return applicationLimit()
   }
   const told = pending?.told ?? managersOf(group).filter(userId => !command.blockedBy.includes(userId))
   return [applicationMade(group, command, told)]
@@ -123,17 +148,34 @@ const pendingOf = (
   return application === undefined || application.expiresAt <= at ? notPending() : application
 }
 
-const withdraw = ({ by: userId, at }: WithdrawApplication, state: Group): GroupDecision => {
+/** Only what is the applicant's own: of what a member asks for them they know nothing. */
+const withdraw = (command: WithdrawApplication, state: Group): GroupDecision => {
   if (state.status === 'none') return notPending()
-  const application = pendingOf(state, userId, at)
+  const application = pendingOf(state, command.by, command.at)
   if (isRejection(application)) return application
-  const { requestId, told } = application
-  return [{ type: 'ApplicationWithdrawn', data: { groupId: state.groupId, userId, requestId, told, at } }]
+  return application.invitedBy === undefined ? [withdrawn(state, application, command)] : notPending()
 }
 
 /** What one does who is not in the group. */
 export const applyToGroup = (command: ApplicationCommand, state: Group): GroupDecision =>
   command.type === 'JoinGroup' ? joinGroup(command, state) : withdraw(command, state)
+
+/** What the member asked for happens now, as theirs: they add the user, or ask them where the group asks first (R19, R20). */
+const approvedProposal = (
+  group: ExistingGroup,
+  { userId, by, at }: ApproveApplication,
+  application: PendingApplication,
+  inviter: UserId,
+): GroupDecision => {
+  const { requestId, told } = application
+  const data = { groupId: group.groupId, userId, requestId, told, ...askedFor(application), by, at }
+  const approved: GroupEvent = { type: 'ApplicationApproved', data: { ...data, decidedBy: 'manager' } }
+  const after = withRequests(group, approved)
+  if (group.inviteeConsent === 'none') return [approved, ...joined(after, [userId], { by: inviter, at })]
+  return after.invitations.size >= limits.groupInvitationsPendingMax && !after.invitations.has(userId)
+    ? invitationLimit()
+    : [approved, invited(after, [userId], { requestId, by: inviter, at })]
+}
 
 /** The first decision wins, and there must be room now. A group that has closed since lets nobody in. */
 export const decideApplication = (
@@ -150,11 +192,14 @@ export const decideApplication = (
     const { groupId } = group
     const reason = command.reason === undefined ? undefined : { reason: command.reason }
     const { requestId, told } = application
-    return [{ type: 'ApplicationRejected', data: { groupId, userId, requestId, told, ...reason, by, at } }]
+    const asker = askedFor(application)
+    return [{ type: 'ApplicationRejected', data: { groupId, userId, requestId, told, ...asker, ...reason, by, at } }]
   }
   if (!may('join', 'stranger', group)) {
     return reject('group.join-closed', 'The group lets nobody in now. Change how it is joined, or invite the user.')
   }
   if (group.members.size >= group.memberLimit) return full(group.memberLimit, 'lettingIn')
-  return joined(group, [userId], command, 'application')
+  return application.invitedBy === undefined
+    ? joined(group, [userId], command, 'application')
+    : approvedProposal(group, command, application, application.invitedBy)
 }

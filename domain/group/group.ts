@@ -154,7 +154,7 @@ const decide = (command: GroupCommand, state: Group, facts: GroupFacts): GroupDe
 /** The rules of `group-<groupId>` (R14–R25). Facts are needed for CreateGroup only. */
 export const group: Decider<Group, GroupCommand, GroupEvent, GroupRejection, GroupFacts> = {
   category: 'group',
-  load: { by: 'snapshot', version: 6, everyEvents: 200, encode: encodeGroup, decode: decodeGroup },
+  load: { by: 'snapshot', version: 7, everyEvents: 200, encode: encodeGroup, decode: decodeGroup },
   initial: { status: 'none' },
   weight: state => (state.status === 'none' ? 1 : 1 + state.members.size / 16),
   evolve: evolveGroup,

@@ -1,6 +1,6 @@
 // Owns invitations: who may ask people in, and what the invited may answer (R19, R20). Where no consent is required they are
-// members at once; so are those whom the app adds, which answers for them. An invitation outlives its inviter's membership;
-// whether there is room is decided when it is accepted.
+// members at once; so are those whom the app adds, which answers for them. About whom the managers decide first is for
+// proposals.ts. An invitation outlives its inviter's membership; whether there is room is decided when it is accepted.
 // Stale facts can do this at worst: two invitations at once overshoot a user's cap of pending ones by one.
 
 import { isRejection, type Rejection, reject } from '../decider.ts'
@@ -8,6 +8,7 @@ import type { Instant, UserId } from '../ids.ts'
 import { limits } from '../limits.ts'
 import type { GroupEvent } from './events.ts'
 import { may, mayWith } from './permissions.ts'
+import { type Proposable, proposalsOf, propose } from './proposals.ts'
 import { type Actor, full, type GroupDecision, type GroupRejection, type Standing } from './refusals.ts'
 import type { MembersInvited } from './request-events.ts'
 import { joined, requestExpiry } from './requests.ts'
@@ -20,6 +21,8 @@ export interface AddMembers extends Actor {
   /** Of the invitations that are new. */
   readonly requestId: string
   readonly message?: string | undefined
+  /** Of these users, where the managers decide whom members ask in; absent where they do not. */
+  readonly proposable?: readonly Proposable[] | undefined
 }
 
 export interface AcceptInvitation extends Actor {
@@ -55,7 +58,7 @@ export const invited = (
   },
 })
 
-const invitationLimit = (): Rejection<'invitation.limit'> =>
+export const invitationLimit = (): Rejection<'invitation.limit'> =>
   reject(
     'invitation.limit',
     `A group has ${limits.groupInvitationsPendingMax} open invitations at most. Recall some, or wait for answers.`,
@@ -66,6 +69,21 @@ export const addMembers = (command: AddMembers, { group, party }: Standing): Gro
     return reject('group.not-allowed', 'Only the owner and admins add members to this group.')
   }
   const userIds = [...new Set(command.userIds)].filter(userId => !group.members.has(userId))
+  const proposals = proposalsOf(command, party, group)
+  if (proposals.length === 0) return askIn(command, userIds, { group, party })
+  const made = propose(command, proposals, group)
+  if (isRejection(made)) return made
+  const proposed = new Set(proposals.map(({ userId }) => userId))
+  const others = askIn(
+    command,
+    userIds.filter(userId => !proposed.has(userId)),
+    { group, party },
+  )
+  return isRejection(others) ? others : [...made, ...others]
+}
+
+/** Those whom nobody has to decide about. @param userIds of whom none is in */
+const askIn = (command: AddMembers, userIds: readonly UserId[], { group, party }: Standing): GroupDecision => {
   if (userIds.length === 0) return []
   if (group.inviteeConsent === 'none' || party === 'app') {
     return group.members.size + userIds.length > group.memberLimit

@@ -93,3 +93,6 @@ const whatToDo = {
 /** @param who the one who is told lets others in, or wants to come in */
 export const full = (memberLimit: number, who: keyof typeof whatToDo): Rejection<'group.full'> =>
   reject('group.full', `The group has room for ${memberLimit} members. ${whatToDo[who]}`, { memberLimit })
+
+export const applicationLimit = (): Rejection<'application.limit'> =>
+  reject('application.limit', 'Too many wait for an answer of this group. Try again in a few days.')

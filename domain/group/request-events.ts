@@ -51,7 +51,7 @@ export type InvitationsExpired = {
   }
 }
 
-/** Somebody asked to be let in; one who asked before asks anew under the id of the first time. */
+/** Somebody asked to be let in, or a member asked it for them; who asks again does it under the id of the first time. */
 export type ApplicationMade = {
   readonly type: 'ApplicationMade'
   readonly data: {
@@ -59,8 +59,10 @@ export type ApplicationMade = {
     readonly userId: UserId
     readonly requestId: string
     readonly message?: string
-    /** The owner and the admins of the first time, but those who block the applicant. */
+    /** The owner and the admins of the first time, but those who block one who asks for themself. */
     readonly told: readonly UserId[]
+    /** The member who asked for them; they themselves have not asked for anything and are told of nothing (R19). */
+    readonly invitedBy?: UserId
     readonly expiresAt: Instant
     readonly at: Instant
   }
@@ -71,10 +73,14 @@ type ApplicationEnded = {
   readonly userId: UserId
   readonly requestId: string
   readonly told: readonly UserId[]
+  readonly invitedBy?: UserId
   readonly at: Instant
 }
 
-/** In the same append with the MembersAdded that lets them in. `auto`: nobody was asked, `by` is the system (R45). */
+/**
+ * In the same append with the MembersAdded that lets them in, or with the MembersInvited of one for whom a member asked.
+ * `auto`: nobody was asked, `by` is the system (R45).
+ */
 export type ApplicationApproved = {
   readonly type: 'ApplicationApproved'
   readonly data: ApplicationEnded & { readonly decidedBy: 'manager' | 'auto'; readonly by: UserId }
@@ -85,7 +91,7 @@ export type ApplicationRejected = {
   readonly data: ApplicationEnded & { readonly reason?: string; readonly by: UserId }
 }
 
-/** By the applicant. */
+/** By the applicant; or the application that a member made for them gave way to their own. */
 export type ApplicationWithdrawn = {
   readonly type: 'ApplicationWithdrawn'
   readonly data: ApplicationEnded
@@ -100,6 +106,7 @@ export type ApplicationsExpired = {
       readonly userId: UserId
       readonly requestId: string
       readonly told: readonly UserId[]
+      readonly invitedBy?: UserId
     }[]
     readonly at: Instant
   }

@@ -7,7 +7,7 @@ import { limits } from '../limits.ts'
 import type { GroupEvent, JoinedVia } from './events.ts'
 import { added } from './members.ts'
 import type { Actor } from './refusals.ts'
-import { type ExistingGroup, roleIn } from './state.ts'
+import { type ExistingGroup, type PendingApplication, roleIn } from './state.ts'
 
 const daySeconds = 86_400
 
@@ -23,6 +23,10 @@ const isManager = (group: ExistingGroup, userId: UserId): boolean => {
   return role === 'owner' || role === 'admin'
 }
 
+/** The field of an application's events by which they tell who made it for the applicant (R19). */
+export const askedFor = ({ invitedBy }: PendingApplication): { readonly invitedBy?: UserId } =>
+  invitedBy === undefined ? {} : { invitedBy }
+
 /** What ends with somebody's coming in: an invitation as accepted, an application as decided by whoever let them in. */
 const endedByJoining = (group: ExistingGroup, userId: UserId, { by, at }: Actor): readonly GroupEvent[] => {
   const { groupId } = group
@@ -35,10 +39,11 @@ const endedByJoining = (group: ExistingGroup, userId: UserId, { by, at }: Actor)
   const application = group.applications.get(userId)
   if (application !== undefined) {
     const { requestId, told } = application
+    const asker = askedFor(application)
     const decided = isManager(group, by)
       ? ({ decidedBy: 'manager', by } as const)
       : ({ decidedBy: 'auto', by: systemUserId } as const)
-    events.push({ type: 'ApplicationApproved', data: { groupId, userId, requestId, told, ...decided, at } })
+    events.push({ type: 'ApplicationApproved', data: { groupId, userId, requestId, told, ...asker, ...decided, at } })
   }
   return events
 }
@@ -65,7 +70,9 @@ export const expired = (
     isDue(userId, invitation) ? [{ userId, requestId: invitation.requestId }] : [],
   )
   const applications = [...group.applications].flatMap(([userId, application]) =>
-    isDue(userId, application) ? [{ userId, requestId: application.requestId, told: application.told }] : [],
+    isDue(userId, application)
+      ? [{ userId, requestId: application.requestId, told: application.told, ...askedFor(application) }]
+      : [],
   )
   const events: GroupEvent[] = []
   if (invitations.length > 0) events.push({ type: 'InvitationsExpired', data: { groupId, invitations, at } })
@@ -108,8 +115,9 @@ export const withRequests = (group: ExistingGroup, event: GroupEvent): ExistingG
       return { ...group, invitations: without(group.invitations, userIds) }
     }
     case 'ApplicationMade': {
-      const { userId, requestId, told, expiresAt } = event.data
-      return { ...group, applications: new Map(group.applications).set(userId, { requestId, told, expiresAt }) }
+      const { userId, requestId, told, expiresAt, invitedBy } = event.data
+      const application = { requestId, told, expiresAt, ...(invitedBy === undefined ? undefined : { invitedBy }) }
+      return { ...group, applications: new Map(group.applications).set(userId, application) }
     }
     case 'ApplicationApproved':
     case 'ApplicationRejected':

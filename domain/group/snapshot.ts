@@ -16,8 +16,8 @@ type MemberCells = readonly [number, number, number]
 type MuteCells = readonly [number, number | 'forever']
 /** Index of the user, request, indexes of the instant of expiry and of the inviter. */
 type InvitationCells = readonly [number, string, number, number]
-/** Index of the user, request, index of the instant of expiry, indexes of those who were told. */
-type ApplicationCells = readonly [number, string, number, readonly number[]]
+/** Index of the user, request, index of the instant of expiry, indexes of those who were told, and of the member who made it. */
+type ApplicationCells = readonly [number, string, number, readonly number[], number?]
 
 /** What cells point into. */
 interface Lists {
@@ -66,11 +66,12 @@ export const encodeGroup = (state: Group): object => {
     ],
   )
   const applications = [...state.applications].map(
-    ([userId, { requestId, told, expiresAt }]): ApplicationCells => [
+    ([userId, { requestId, told, expiresAt, invitedBy }]): ApplicationCells => [
       userOf(userId),
       requestId,
       instantOf(expiresAt),
       told.map(userOf),
+      ...(invitedBy === undefined ? ([] as const) : ([userOf(invitedBy)] as const)),
     ],
   )
   const lists: Lists = { instants: [...instants.keys()], users: [...users.keys()] }
@@ -102,10 +103,11 @@ const invitationOf = ([, requestId, expiresAt, by]: InvitationCells, lists: List
   expiresAt: instantAt(lists, expiresAt),
 })
 
-const applicationOf = ([, requestId, expiresAt, told]: ApplicationCells, lists: Lists): PendingApplication => ({
+const applicationOf = ([, requestId, expiresAt, told, by]: ApplicationCells, lists: Lists): PendingApplication => ({
   requestId,
   told: told.map(index => at(lists.users, index)),
   expiresAt: instantAt(lists, expiresAt),
+  ...(by === undefined ? undefined : { invitedBy: at(lists.users, by) }),
 })
 
 /** The state that `encodeGroup` was given. */

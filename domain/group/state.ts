@@ -26,6 +26,8 @@ export interface PendingApplication {
   /** Who hears of its end. */
   readonly told: readonly UserId[]
   readonly expiresAt: Instant
+  /** The member who made it for somebody; absent: it is the applicant's own (R19). */
+  readonly invitedBy?: UserId
 }
 
 export interface ExistingGroup extends GroupAttributes, Announcements {

@@ -41,6 +41,8 @@ export interface NotificationRow {
   readonly position: Position
   /** Who did it; of an answer that never came, who was asked. */
   readonly by: UserId
+  /** Whom it is about, where that is not the one who did it: somebody for whom a member asked (R19). */
+  readonly userId?: UserId
   readonly groupId?: GroupId
   readonly message?: string
   readonly state: NotificationState
@@ -79,7 +81,7 @@ type NoticesOf<Type extends EventType> = (event: Noticed<Type>, membersAtEnd: Me
 const told = (
   { id, data, position }: { readonly id: string; readonly data: { readonly at: Instant }; readonly position: Position },
   userId: UserId,
-  row: Pick<NotificationRow, 'kind' | 'by' | 'groupId' | 'message'>,
+  row: Pick<NotificationRow, 'kind' | 'by' | 'userId' | 'groupId' | 'message'>,
 ): Notice => ({
   do: 'put',
   userId,
@@ -138,7 +140,7 @@ const friendsMade = (event: Noticed<'FriendsMade'>): readonly Notice[] => {
 const asked = (
   { data, position }: { readonly data: { readonly at: Instant }; readonly position: NotificationRow['position'] },
   userId: UserId,
-  row: Pick<NotificationRow, 'notificationId' | 'kind' | 'by' | 'groupId'>,
+  row: Pick<NotificationRow, 'notificationId' | 'kind' | 'by' | 'userId' | 'groupId'>,
   message: string | undefined,
 ): Notice => ({
   do: 'put',
@@ -159,6 +161,24 @@ const answered =
     const { groupId, userId, requestId, invitedBy, at } = event.data
     return [...requestEnded([userId], requestId, state, at), told(event, invitedBy, { kind, groupId, by: userId })]
   }
+
+interface DecidedApplication {
+  readonly groupId: GroupId
+  readonly userId: UserId
+  readonly requestId: string
+  readonly invitedBy?: UserId
+}
+
+/** Whoever asked is told what came of it: one for whom a member asked has asked for nothing. */
+const applicationResult = (
+  event: Parameters<typeof told>[0],
+  { groupId, userId, requestId, invitedBy }: DecidedApplication,
+  row: Pick<NotificationRow, 'kind' | 'by' | 'message'>,
+): Notice =>
+  invitedBy === undefined
+    ? told(event, userId, { ...row, groupId })
+    : // One event may end several that one member asked for.
+      told({ ...event, id: requestId }, invitedBy, { ...row, groupId, userId })
 
 /** One row an event that somebody is told of outside every conversation. */
 const noticesOf = {
@@ -196,32 +216,33 @@ const noticesOf = {
   InvitationsExpired: ({ data: { invitations, at } }) =>
     invitations.flatMap(({ userId, requestId }) => requestEnded([userId], requestId, 'expired', at)),
   ApplicationMade: event => {
-    const { groupId, userId, requestId, message, told: managers } = event.data
-    const row = { notificationId: requestId, kind: 'groupApplication', groupId, by: userId } as const
+    const { groupId, userId, requestId, message, told: managers, invitedBy } = event.data
+    const who = invitedBy === undefined ? { by: userId } : { by: invitedBy, userId }
+    const row = { notificationId: requestId, kind: 'groupApplication', groupId, ...who } as const
     return managers.map(manager => asked(event, manager, row, message))
   },
   ApplicationApproved: event => {
-    const { groupId, userId, requestId, told: managers, by, at } = event.data
+    const { requestId, told: managers, by, at } = event.data
     return [
       ...requestEnded(managers, requestId, 'accepted', at),
-      told(event, userId, { kind: 'groupApplicationAccepted', groupId, by }),
+      applicationResult(event, event.data, { kind: 'groupApplicationAccepted', by }),
     ]
   },
   ApplicationRejected: event => {
-    const { groupId, userId, requestId, told: managers, reason, by, at } = event.data
+    const { requestId, told: managers, reason, by, at } = event.data
     const said = reason === undefined ? undefined : { message: reason }
     return [
       ...requestEnded(managers, requestId, 'rejected', at),
-      told(event, userId, { kind: 'groupApplicationRejected', groupId, by, ...said }),
+      applicationResult(event, event.data, { kind: 'groupApplicationRejected', by, ...said }),
     ]
   },
   ApplicationWithdrawn: ({ data: { requestId, told: managers, at } }) =>
     requestEnded(managers, requestId, 'withdrawn', at),
   ApplicationsExpired: event => {
     const { groupId, applications, at } = event.data
-    return applications.flatMap(({ userId, requestId, told: managers }) => [
-      ...requestEnded(managers, requestId, 'expired', at),
-      told(event, userId, { kind: 'groupApplicationExpired', groupId, by: systemUserId }),
+    return applications.flatMap(application => [
+      ...requestEnded(application.told, application.requestId, 'expired', at),
+      applicationResult(event, { groupId, ...application }, { kind: 'groupApplicationExpired', by: systemUserId }),
     ])
   },
   AdminAdded: event => {

@@ -162,6 +162,7 @@ export const startHarness = async (): Promise<Harness> => {
   const settings: Harness['settings'] = {
     devicePolicy: 'many',
     userNameSignUp: true,
+    inviteNeedsApproval: false,
     friendsMax: 3,
     historyDays: 365,
     receiptGroupMembersMax: 100,

@@ -263,7 +263,12 @@ describe('a snapshot', () => {
         by: long('b', index),
         expiresAt,
       })),
-      applications: waiting('c', limits.groupApplicationsPendingMax, () => ({ requestId, told: managers, expiresAt })),
+      applications: waiting('c', limits.groupApplicationsPendingMax, index => ({
+        requestId,
+        told: managers,
+        expiresAt,
+        invitedBy: long('e', index),
+      })),
       announcements: Array.from({ length: limits.announcementsKeptMax }, (_, index) => ({
         announcementId: requestId,
         number: index + 1,

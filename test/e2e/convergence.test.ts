@@ -23,7 +23,7 @@ let nobody: Person
 let adminKey: string
 
 beforeAll(async () => {
-  service = await startTestService()
+  service = await startTestService({ INVITE_NEEDS_APPROVAL: 'on' })
   adminKey = await service.adminKey()
 }, slowMsMax)
 afterAll(() => service?.stop(), slowMsMax)

@@ -47,7 +47,10 @@ export const groupDeeds = ({ groups, ask, userId }: Stage): Deeds => {
       if (groups.length >= groupsMax) return
       const memberIds = members.map(number => userId(number))
       // The first one is small enough for read receipts.
-      const kind = groups.length === 0 ? { inviteeConsent: 'none', memberLimit: 100 } : { inviteeConsent: 'required' }
+      const kind =
+        groups.length === 0
+          ? { inviteeConsent: 'none', memberLimit: 100 }
+          : { inviteeConsent: 'required', inviteMode: 'everyone' }
       const { groupId } = await ask(by, 'createGroup', { name: 'A group', ...kind, memberIds })
       groups.push({ groupId: String(groupId), owner: by.who })
     },

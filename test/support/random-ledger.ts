@@ -129,6 +129,7 @@ const announcement = (ledger: Ledger, groupId: string, name: string, number: num
 
 const request = (ledger: Ledger, groupId: string, name: string, number: number) => {
   const told = number % 2 ? ['ada'] : ['ada', 'bob']
+  const member = number % 5 < 2 ? 'cid' : undefined
   const invited = ['InvitationAccepted', 'InvitationRejected', 'InvitationRecalled', 'InvitationsExpired'] as const
   const applied = ['ApplicationApproved', 'ApplicationRejected', 'ApplicationWithdrawn', 'ApplicationsExpired'] as const
   switch (number % 4) {
@@ -139,10 +140,10 @@ const request = (ledger: Ledger, groupId: string, name: string, number: number) 
       endInvitation(ledger, groupId, name, pick(invited, number >> 2))
       break
     case 2:
-      apply(ledger, groupId, name, told, number % 3 ? 'please' : undefined)
+      apply(ledger, groupId, name, told, number % 3 ? 'please' : undefined, member)
       break
     case 3:
-      endApplication(ledger, groupId, name, told, pick(applied, number >> 2))
+      endApplication(ledger, groupId, name, told, pick(applied, number >> 2), member)
       break
   }
 }

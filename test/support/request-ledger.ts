@@ -37,11 +37,20 @@ export const endInvitation = (
   return ledger.record(stream, how, { groupId: request.groupId, invitations: [{ userId, requestId }], at })
 }
 
-export const apply = (ledger: Ledger, groupId: string, name: string, told: readonly string[], message?: string) =>
+/** @param member who asks for them; absent: they themselves */
+export const apply = (
+  ledger: Ledger,
+  groupId: string,
+  name: string,
+  told: readonly string[],
+  message?: string,
+  member?: string,
+) =>
   ledger.record(streamOf.group(groupId as GroupId), 'ApplicationMade', {
     ...requestOf(groupId, name),
     ...(message === undefined ? {} : { message }),
     told: told.map(user),
+    ...(member === undefined ? {} : { invitedBy: user(member) }),
     expiresAt,
     at: ledger.at,
   })
@@ -52,10 +61,12 @@ export const endApplication = (
   name: string,
   told: readonly string[],
   how: 'ApplicationApproved' | 'ApplicationRejected' | 'ApplicationWithdrawn' | 'ApplicationsExpired',
+  member?: string,
 ) => {
   const { at } = ledger
   const stream = streamOf.group(groupId as GroupId)
-  const request = { ...requestOf(groupId, name), told: told.map(user), at }
+  const asker = member === undefined ? {} : { invitedBy: user(member) }
+  const request = { ...requestOf(groupId, name), told: told.map(user), ...asker, at }
   const by = user('ada')
   switch (how) {
     case 'ApplicationApproved':
