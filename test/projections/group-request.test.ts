@@ -105,6 +105,35 @@ describe.each(databaseKinds)('requests on %s', kind => {
     ])
   })
 
+  test('one for whom a member asked is listed with the member, has no application of their own, and is told of nothing (R19)', async () => {
+    ledger.group('g1', 'ada', ['bob'])
+    apply(ledger, 'g1', 'dan', ['ada'], 'good', 'bob')
+    apply(ledger, 'g1', 'eve', ['ada'], 'good', 'bob')
+    await fold(database, ledger.events)
+    const asked = await applicationsOf(database, user('ada'), g1, page)
+    expect(asked?.page.items).toMatchObject([
+      { userId: 'dan', invitedBy: 'bob', message: 'good' },
+      { userId: 'eve', invitedBy: 'bob' },
+    ])
+    expect(await pendingRequestCounts(database, [user('dan')], 'application')).toEqual(new Map([['dan', 0]]))
+    expect((await notificationsOf(database, user('ada'), page)).items).toMatchObject([
+      { kind: 'groupApplication', by: 'bob', userId: 'eve', state: 'pending' },
+      { kind: 'groupApplication', by: 'bob', userId: 'dan', state: 'pending' },
+    ])
+    const before = ledger.events.length
+    endApplication(ledger, 'g1', 'dan', ['ada'], 'ApplicationRejected', 'bob')
+    endApplication(ledger, 'g1', 'eve', ['ada'], 'ApplicationWithdrawn', 'bob')
+    apply(ledger, 'g1', 'eve', ['ada'])
+    await fold(database, ledger.events.slice(before))
+    const own = await applicationsOf(database, user('ada'), g1, page)
+    expect(own?.page.items.map(({ userId, invitedBy }) => ({ userId, invitedBy }))).toEqual([{ userId: 'eve' }])
+    expect(await pendingRequestCounts(database, [user('eve')], 'application')).toEqual(new Map([['eve', 1]]))
+    expect((await notificationsOf(database, user('dan'), page)).items).toEqual([])
+    expect((await notificationsOf(database, user('bob'), page)).items).toMatchObject([
+      { kind: 'groupApplicationRejected', by: 'ada', userId: 'dan', message: 'because' },
+    ])
+  })
+
   test('a group is due once a request of it is, and no longer once that has ended', async () => {
     ledger.group('g1', 'ada')
     ledger.group('g2', 'ada')
