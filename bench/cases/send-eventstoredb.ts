@@ -6,6 +6,7 @@ import { closes } from '../../domain/frames.ts'
 import { type Case, megabytes, mustBeClean, type Run, reported, sendRun } from '../case.ts'
 import type { CommitAnswer } from '../ceiling.ts'
 import type { DevicePlan } from '../load.ts'
+import { whenQuiet } from '../machine.ts'
 import type { Result } from '../report.ts'
 import { type BenchSettings, eventstorePids, measured, openStage, type Stage, withCeiling } from '../stage.ts'
 import { seedPairs, sockets } from './send.ts'
@@ -45,6 +46,8 @@ const currentRun = async (stage: Stage, devices: readonly DevicePlan[], slots: n
   for (let timesBehind = 0; ; timesBehind++) {
     await stage.load.call('close', {})
     await whenReady(stage)
+    // What follows the log besides the read models has all that the bare client wrote to get through first: none of the sends.
+    await whenQuiet(readyMsMax)
     await stage.load.call('connect', { port: stage.realtimePort, devices, atOnce: 50 })
     try {
       // The server is new in every run, as the bare client is: both first get the time in which their code is compiled.
