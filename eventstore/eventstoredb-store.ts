@@ -52,8 +52,8 @@ export interface StoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** With fewer under way the server waits for appends; with many more it answers no more a second, each of them later. */
-export const appendsAtOnce = 128
+/** The server answers as many appends a second with these under way as with any more, and the more there are the later. */
+export const appendsAtOnce = 32
 /** Most subscriptions open at once; with the pages they stay below the calls that a server allows on a connection. */
 export const subscriptionsMax = 24
 
