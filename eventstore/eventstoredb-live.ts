@@ -50,8 +50,9 @@ export class LiveLog {
           yield batch
           handled = (batch.at(-1) as RecordedEvent).position
           if (signal.aborted) return
-          if (this.numberAfter(handled) !== undefined) break
+          if (this.oldest !== undefined && handled >= this.oldest) break
         }
+        await this.reached(handled, signal)
       }
     } finally {
       signal.removeEventListener('abort', leave)
@@ -69,15 +70,34 @@ export class LiveLog {
       const batch = this.events.slice(at, at + subscriptionBatchEventsMax)
       number += batch.length
       if (batch.length > 0) yield batch
-      else await new Promise<void>(resolve => this.waiting.add(resolve))
+      else await this.change()
     }
+  }
+
+  /**
+   * Resolves when the shared part has come to a place of the log, or is no more. A call of one's own may bring each event a
+   * moment before the shared one does: who went on by it until the two are level would never share.
+   */
+  private async reached(place: Place, signal: AbortSignal): Promise<void> {
+    const { following } = this
+    const isBefore = () => this.newest !== undefined && this.newest < place
+    while (isBefore() && !signal.aborted && !following.signal.aborted) await this.change()
+  }
+
+  /** Place of the newest event kept, or where the first one will follow. */
+  private get newest(): Position | undefined {
+    return this.events.at(-1)?.position ?? this.oldest
+  }
+
+  private change(): Promise<void> {
+    return new Promise(resolve => this.waiting.add(resolve))
   }
 
   /** Number of the first event after a place; undefined when events between may be missing here. */
   private numberAfter(place: Place): number | undefined {
-    const { events, oldest, dropped } = this
+    const { events, oldest, newest, dropped } = this
     const handled = place === 'start' ? positionBeforeAll : place
-    if (oldest === undefined || handled < oldest || handled > (events.at(-1)?.position ?? oldest)) return undefined
+    if (oldest === undefined || newest === undefined || handled < oldest || handled > newest) return undefined
     let at = events.length
     while (at > 0 && (events[at - 1] as RecordedEvent).position > handled) at--
     return dropped + at
