@@ -5,7 +5,6 @@
 import protobuf from 'protobufjs/minimal.js'
 import type { Position } from '../domain/ids.ts'
 import { type LogItem, logStream, type ReadRequest, type Refusal } from './eventstoredb-line.ts'
-import type { OwnEvents } from './eventstoredb-own.ts'
 import type { Appended, CommandMark, ExpectedRevision, NewEvent, RecordedEvent } from './port.ts'
 import { Conflict, CorruptLog, positionBeforeAll, TooLarge, Unavailable, UnknownOutcome } from './port.ts'
 
@@ -104,22 +103,15 @@ const seek = (reader: Reader, end: number, tag: number): boolean => {
   return false
 }
 
-/**
- * What a ReadResp says; undefined: nothing that concerns who reads events.
- * @param own events that may come back; undefined where they are read from the log anew
- */
-export const readReply = (
-  bytes: Uint8Array,
-  askedFor: string | undefined,
-  own: OwnEvents | undefined,
-): LogItem | 'confirmed' | undefined => {
+/** What a ReadResp says; undefined: nothing that concerns who reads events. */
+export const readReply = (bytes: Uint8Array, askedFor: string | undefined): LogItem | 'confirmed' | undefined => {
   const reader = Reader.create(bytes)
   let said: LogItem | 'confirmed' | undefined
   while (reader.pos < reader.len) {
     const tag = reader.uint32()
     if (tag === bytesField(1)) {
       const end = endOf(reader)
-      if (seek(reader, end, bytesField(1))) said = itemOf(readRecord(reader), askedFor, own)
+      if (seek(reader, end, bytesField(1))) said = itemOf(readRecord(reader), askedFor)
       reader.pos = end
     } else {
       if (tag === bytesField(2)) said = 'confirmed'
@@ -200,12 +192,10 @@ const readType = (reader: Reader): string | undefined => {
 }
 
 /** A record's event, unless it is the database's own or the log's id, not asked for by name. */
-const itemOf = (record: WireRecord, askedFor: string | undefined, own: OwnEvents | undefined): LogItem => {
+const itemOf = (record: WireRecord, askedFor: string | undefined): LogItem => {
   const { id, stream, type, text, metadata, revision, position } = record
   const isOwn = stream === logStream && askedFor !== logStream
   if (isOwn || stream.startsWith('$') || type.startsWith('$')) return { position }
-  const sent = metadata === '' ? own?.take(record) : undefined
-  if (sent !== undefined) return { position, event: sent }
   try {
     const data: object = JSON.parse(text)
     const event: RecordedEvent = { id, type, data, text, stream, revision, position }

@@ -7,7 +7,6 @@ import { EventStoreDBClient } from '@eventstore/db-client'
 import grpc from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type { AppendListener, CallError, Line, ReadListener, ReadRequest } from './eventstoredb-line.ts'
 import { createConnection, isAnswer } from './eventstoredb-line.ts'
-import { OwnEvents } from './eventstoredb-own.ts'
 import { type EventStoreDbTiming, eventStoreDbTiming, openStore } from './eventstoredb-store.ts'
 import type { EventStoreDbLogger } from './eventstoredb-subscribe.ts'
 import { appendReply, appendRequest, readReply, readRequest } from './eventstoredb-wire.ts'
@@ -81,17 +80,16 @@ const makeLine = async (url: string): Promise<Line> => {
       heardAtMs = performance.now()
     },
   }
-  const own = new OwnEvents()
   return {
     read: (request, listener) => {
       keeper.asked()
       const bytes = readRequest(request)
       const call = streams.makeServerStreamRequest(readMethod, written, received, bytes, ...callArguments())
-      return listenToRead(call, request, listener, keeper, own)
+      return listenToRead(call, request, listener, keeper)
     },
     appends: listener => {
       const call = streams.makeBidiStreamRequest(appendMethod, written, received, ...callArguments())
-      return listenToAppends(call, listener, keeper, own)
+      return listenToAppends(call, listener, keeper)
     },
     silentForMs: () => (askedAtMs > heardAtMs ? performance.now() - askedAtMs : 0),
     cancelCalls: () => {
@@ -148,17 +146,9 @@ const listen = (
   }
 }
 
-const listenToRead = (
-  call: ByteCall,
-  { stream, limit }: ReadRequest,
-  listener: ReadListener,
-  keeper: CallKeeper,
-  own: OwnEvents,
-) => {
-  // A page is of what the log has; only a subscription is of what has just been sent.
-  const comingBack = limit === 'for ever' ? own : undefined
+const listenToRead = (call: ByteCall, request: ReadRequest, listener: ReadListener, keeper: CallKeeper) => {
   const onReply = (bytes: Uint8Array) => {
-    const said = readReply(bytes, stream, comingBack)
+    const said = readReply(bytes, request.stream)
     if (said === 'confirmed') listener.confirmed?.()
     else if (said !== undefined) listener.item(said)
   }
@@ -173,7 +163,6 @@ const listenToAppends = (
   call: ByteCall & { write(bytes: Uint8Array): unknown },
   listener: AppendListener,
   keeper: CallKeeper,
-  own: OwnEvents,
 ) => {
   const onReply = (bytes: Uint8Array) => {
     const { number, outcome } = appendReply(bytes)
@@ -183,7 +172,6 @@ const listenToAppends = (
   return {
     send: (number: number, stream: string, events: readonly NewEvent[], expected: ExpectedRevision) => {
       keeper.asked()
-      own.add(stream, events)
       call.write(appendRequest(number, stream, events, expected))
     },
     cancel: () => call.cancel(),
