@@ -261,7 +261,6 @@ describe('the sources', () => {
   const longer: Readonly<Record<string, string>> = {
     'test/eventstore/handle.test.ts': 'every way an append can end, on one stand-in store',
     'test/eventstore/sends.test.ts': 'every way a send can be repeated, on one clock',
-    'test/realtime/router.test.ts': 'one table: who gets what of each event',
   }
 
   test('have at most 400 lines each', () => {

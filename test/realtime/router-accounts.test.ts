@@ -12,16 +12,13 @@ import {
   at,
   bob,
   cid,
+  cursorAt,
   factsOf,
   listeners,
   message,
   p2p,
-  positionAt,
-  prefix,
   recorded,
 } from '../support/routing.ts'
-
-const cursorAt = (position: number) => prefix + positionAt(position)
 
 describe('a changed profile (R3)', () => {
   const accountOf = () => account.evolve(account.initial, accountCreated(1, ann) as never)

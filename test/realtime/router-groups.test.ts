@@ -10,6 +10,7 @@ import {
   at,
   bob,
   cid,
+  cursorAt,
   dan,
   factsOf,
   framesOf,
@@ -21,14 +22,11 @@ import {
   membersAdded,
   membersRemoved,
   message,
-  positionAt,
-  prefix,
   recorded,
 } from '../support/routing.ts'
 
 const created = groupCreated(1, [bob, cid])
 const friends = groupOf(created)
-const cursorAt = (position: number) => prefix + positionAt(position)
 const marks = (changes: Partial<InboxMarks> = {}): InboxMarks => ({
   ...noMarks,
   ...changes,

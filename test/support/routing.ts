@@ -143,3 +143,28 @@ export const listeners = (...users: readonly UserId[]) => {
 }
 
 export const positionAt = (position: number): Position => positionOf(position)
+export const cursorAt = (position: number) => prefix + positionAt(position)
+
+/** Of a message of two people that counts. */
+export const recalled = (seq: number, hadExt = false) =>
+  recorded(30, 'MessageRecalled', {
+    conversationId: p2p,
+    seq,
+    from: ann,
+    countable: seq,
+    counts: true,
+    hadExt,
+    by: ann,
+    at,
+  })
+
+/** One of the three asked has read a message of the group. */
+export const receipt = recorded(31, 'ReceiptGiven', {
+  conversationId: inGroup,
+  seq: 3,
+  from: ann,
+  by: bob,
+  read: 1,
+  unread: 2,
+  at,
+})
