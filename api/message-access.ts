@@ -1,8 +1,9 @@
 // Owns which messages a caller may do something to: those they see. No access and no such message are one answer.
 
 import { conversation } from '../domain/conversation/conversation.ts'
-import { type Group, group } from '../domain/group/group.ts'
+import { group, roleIn } from '../domain/group/group.ts'
 import { type ConversationId, conversationParts, streamOf, type UserId } from '../domain/ids.ts'
+import type { MessageFacts } from '../domain/message/message.ts'
 import type { Node } from '../eventstore/node.ts'
 import { messagesFor, type VisibleMessage } from '../projections/message.ts'
 import type { OperationDependencies } from './dependencies.ts'
@@ -45,8 +46,13 @@ export const seenMessages = async (
   return isWhole(now) ? now : noSuchMessage
 }
 
-/** The group of a conversation as it is held; of no group, one that is not there. */
-export const groupOf = async (node: Node, id: ConversationId): Promise<Group> => {
+/** What is decided on when somebody does something to a message: of no group, nobody has a role. */
+export const factsIn = async (
+  node: Node,
+  id: ConversationId,
+  by: UserId,
+): Promise<(of: VisibleMessage) => MessageFacts> => {
   const parts = conversationParts(id)
-  return parts?.kind === 'group' ? (await node.load(group, streamOf.group(parts.groupId))).state : group.initial
+  const state = parts?.kind === 'group' ? (await node.load(group, streamOf.group(parts.groupId))).state : group.initial
+  return of => ({ message: of, byRole: roleIn(state, by), fromRole: roleIn(state, of.from) })
 }

@@ -4,7 +4,6 @@
 import { z } from 'zod'
 import { messageTypes } from '../domain/conversation/message-types.ts'
 import { isRejection } from '../domain/decider.ts'
-import { roleIn } from '../domain/group/group.ts'
 import { type ConversationId, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { message } from '../domain/message/message.ts'
@@ -26,7 +25,7 @@ import {
   wholeNumber,
 } from './fields.ts'
 import { noSuchConversation } from './inbox-access.ts'
-import { groupOf, seenMessages } from './message-access.ts'
+import { factsIn, seenMessages } from './message-access.ts'
 import { contentOf, sendBody, sendExamples } from './message-bodies.ts'
 import { type Call, type Operation, operation, rawJson } from './operation.ts'
 
@@ -103,8 +102,7 @@ const recall = async (
   const seen = await seenMessages(dependencies, by, id, [args.seq])
   if (isRefusal(seen)) return seen
   const found = seen.get(args.seq) as VisibleMessage
-  const state = await groupOf(node, id)
-  const facts = { message: found, byRole: roleIn(state, by), fromRole: roleIn(state, found.from) }
+  const factsOf = await factsIn(node, id, by)
   const command = {
     type: 'RecallMessage',
     conversationId: id,
@@ -113,7 +111,7 @@ const recall = async (
     ...(args.reason === undefined ? undefined : { reason: args.reason }),
     at: node.clock.now(),
   } as const
-  const handled = await runCommand(node, call, message, streamOf.message(id, args.seq), command, facts)
+  const handled = await runCommand(node, call, message, streamOf.message(id, args.seq), command, factsOf(found))
   return isRejection(handled) ? handled : { position: handled.position }
 }
 

@@ -3,7 +3,6 @@
 
 import { z } from 'zod'
 import { isRejection } from '../domain/decider.ts'
-import { roleIn } from '../domain/group/group.ts'
 import { type ConversationId, type Position, streamOf } from '../domain/ids.ts'
 import { limits } from '../domain/limits.ts'
 import { message } from '../domain/message/message.ts'
@@ -13,7 +12,7 @@ import { runCommand } from './commands.ts'
 import type { OperationDependencies } from './dependencies.ts'
 import { isRefusal, refuse } from './errors.ts'
 import { conversationId, example, pageCursor, pageLimit, positionReply, reply, seq, seqInBody } from './fields.ts'
-import { groupOf, noSuchMessage, seenMessages } from './message-access.ts'
+import { factsIn, noSuchMessage, seenMessages } from './message-access.ts'
 import { type Call, type Operation, operation } from './operation.ts'
 
 const giveParams = z.strictObject({ conversationId })
@@ -31,11 +30,10 @@ const give = async (
   const seqs = [...new Set(args.seqs)]
   const seen = await seenMessages(dependencies, by, id, seqs)
   if (isRefusal(seen)) return seen
-  const state = await groupOf(node, id)
+  const factsOf = await factsIn(node, id, by)
   const giveOne = (of: number, found: VisibleMessage) => {
-    const facts = { message: found, byRole: roleIn(state, by), fromRole: roleIn(state, found.from) }
     const command = { type: 'GiveReceipt', conversationId: id, seq: of, by, at: node.clock.now() } as const
-    return runCommand(node, call, message, streamOf.message(id, of), command, facts)
+    return runCommand(node, call, message, streamOf.message(id, of), command, factsOf(found))
   }
   // Of a message that asks nobody nothing is kept, so nothing is looked for.
   const asking = [...seen].filter(([, { receiptsFrom }]) => receiptsFrom !== null)

@@ -83,7 +83,7 @@ export interface HistoryPart {
   readonly types?: readonly MessageType[] | undefined
 }
 
-/** Messages in the part `s` of what the user may see and has not cleared, within seq bounds; a few probes however long the history. */
+/** Messages in the span `s` that the user has not cleared, within seq bounds; a few probes however long the history. */
 const inSpan = (columns: string, bounds: string, more: string): string =>
   `select ${columns} from message v
      where v.conversation_id = i.conversation_id and v.seq between greatest(s.from_seq, i.cleared_seq + 1) and s.to_seq
@@ -156,7 +156,8 @@ export const boundedSeq = (seq: number): number => Math.max(0, Math.min(Math.tru
 
 /**
  * A page of a conversation's history as JSON text, ascending by seq: the newest before a seq, the first after a seq or
- * from a time on, or the newest of all. Whether there is more is said of the types that were asked for. Undefined when the user has no such conversation, or it has no message yet.
+ * from a time on, or the newest of all. Whether there is more is said of the types that were asked for. Undefined when the user
+ * has no such conversation, or it has no message yet.
  */
 export const historyPage = async (
   database: Queryable,

@@ -1,6 +1,7 @@
 // Owns how long messages stay in the read models (R31): those older than the days asked for are deleted in slices, and what they
-// made of unread numbers, and who has read them, with them. No query looks at a clock: a message is there for everybody who may see it, or for nobody.
-// Of each the sender's key stays, so that a repeat is a repeat for ever. Never touches the log, which keeps everything.
+// made of unread numbers, and who has read them, with them. No query looks at a clock: a message is there for everybody who may
+// see it, or for nobody. Of each the sender's key stays, so that a repeat is a repeat for ever. Never touches the log, which
+// keeps everything.
 
 import { schedule } from 'node-cron'
 import type { Logger } from 'pino'

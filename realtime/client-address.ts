@@ -6,7 +6,7 @@ import { BlockList, isIP } from 'node:net'
 /** @param remote who connected @param forwardedFor the header X-Forwarded-For, empty when there is none */
 export type ClientAddress = (remote: string, forwardedFor: string) => string
 
-/** Most entries of the header that are looked at, from its end: a chain of trusted proxies is short, and what clients make up stands first. */
+/** Most entries looked at, from the header's end: a chain of trusted proxies is short, and what clients make up stands first. */
 const hopsMax = 20
 
 const familyOf = (address: string) => (isIP(address) === 4 ? 'ipv4' : 'ipv6')
