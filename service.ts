@@ -1,7 +1,6 @@
 // Owns how the parts are put together: opens the stores, then the roles asked for, and closes them in the opposite order.
 // No rules of the product stand here.
 
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { whyEnded } from './api/account-access.ts'
@@ -32,6 +31,7 @@ import { noticesFollower } from './followers/notices.ts'
 import { type RunningFollower, startFollower } from './followers/runner.ts'
 import { startSchedule } from './followers/schedule.ts'
 import { createRegistry } from './metrics.ts'
+import packageJson from './package.json' with { type: 'json' }
 import { type Database, openDatabase } from './projections/database.ts'
 import { groupIdsOf } from './projections/group.ts'
 import { requestGroupIdsOf } from './projections/group-request.ts'
@@ -77,8 +77,6 @@ export interface Service {
   /** Stops taking requests, finishes what was accepted, closes sockets with 4503, flushes, releases everything. */
   close(): Promise<void>
 }
-
-const { version } = createRequire(import.meta.url)('./package.json') as { version: string }
 
 /** How long a look-up of an old send waits for the read models. */
 const lookUpMsMax = 2_000
@@ -225,7 +223,7 @@ const buildExecution = (parts: Parts, closers: Closers, realtimeUrl: () => strin
         friendsMax: config.FRIENDS_MAX,
         historyDays: config.HISTORY_DAYS,
         receiptGroupMembersMax: config.RECEIPT_GROUP_MEMBERS_MAX,
-        version,
+        version: packageJson.version,
         socketUrl: realtimeUrl,
       },
       presence: presence.of,
@@ -329,7 +327,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
   const starting = await startStarting(config.HOST, config.HTTP_PORT, () => waitingFor)
   const endStarting = once(() => starting.close())
   closers.push(endStarting)
-  sayHow(config, logger, version)
+  sayHow(config, logger, packageJson.version)
 
   const stores = await openStores(options, closers, what => {
     waitingFor = [what]
@@ -374,7 +372,7 @@ const start = async (options: ServiceOptions, closers: Closers, closeAll: () => 
     readiness: () => (draining.signal.aborted ? ['the shutdown'] : missing()),
     registry: createRegistry(readings({ node, runner: stores.runner, realtime, signalLine, syncTurns, followers })),
     logger,
-    version,
+    version: packageJson.version,
     socketUrl: realtimeUrl,
     corsOrigins: originsOf(config) ?? [],
     trustProxy: config.TRUST_PROXY,

@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     pool: 'forks',
+    globalSetup: 'test/support/build.ts',
     include: ['test/**/*.test.ts'],
     // They only end what hangs: a slow machine is no fault.
     testTimeout: 120_000,

@@ -52,8 +52,8 @@ export interface StoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** The server answers as many appends a second with these under way as with any more, and the more there are the later. */
-export const appendsAtOnce = 32
+/** The server answers as many appends a second with these under way as with any more, and what waits here joins its stream's. */
+export const appendsAtOnce = 128
 /** Most subscriptions open at once; with the pages they stay below the calls that a server allows on a connection. */
 export const subscriptionsMax = 24
 

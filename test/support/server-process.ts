@@ -8,9 +8,9 @@ import { fileURLToPath } from 'node:url'
 import { freePort } from './free-port.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-/** Flags for node that `npm start` gives: what is tested and measured is what is run. */
+/** The flags for node and the program that `npm start` runs: what is tested and measured is what is run. */
 const { scripts } = createRequire(import.meta.url)('../../package.json') as { scripts: { start: string } }
-const startFlags = scripts.start.split(' ').filter(word => /^--(?!import\b)[a-z-]+(=.*)?$/.test(word))
+const startWords = scripts.start.split(' ').slice(1)
 const readyMsMax = 60_000
 const readyPollMs = 20
 const stopMsMax = 60_000
@@ -87,7 +87,7 @@ export interface LaunchedProcess extends ServerProcess {
   terminate(): Promise<string>
 }
 
-/** Starts `main.ts`. */
+/** Starts the program that `npm run build` made of `main.ts`. */
 export const launchServerProcess = async (options: ServerProcessOptions): Promise<LaunchedProcess> => {
   const environment: Record<string, string> = {
     PATH: process.env.PATH ?? '',
@@ -96,7 +96,7 @@ export const launchServerProcess = async (options: ServerProcessOptions): Promis
     ...options.environment,
   }
   const { nodeOptions = [], parameters = [] } = options
-  const child = spawn(process.execPath, [...startFlags, ...nodeOptions, '--import', 'tsx', 'main.ts', ...parameters], {
+  const child = spawn(process.execPath, [...nodeOptions, ...startWords, ...parameters], {
     cwd: root,
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -23,7 +23,7 @@ export interface Source {
 
 export const projectRoot = join(import.meta.dirname, '../..')
 
-const foreignFolders = new Set(['node_modules', '.git', 'data', 'coverage'])
+const foreignFolders = new Set(['node_modules', '.git', 'data', 'dist', 'coverage'])
 
 /** Every file below the root, except of folders that are not ours. */
 export const projectFiles = (folder = projectRoot): readonly string[] =>
