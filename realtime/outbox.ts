@@ -13,7 +13,8 @@ const dropped = 2
 
 export class Outbox<Data> {
   readonly #ws: WebSocket<Data>
-  readonly #draining = new Set<() => void>()
+  /** Made when first needed: most sockets never wait, and there are many. */
+  #draining: Set<() => void> | undefined
   #closed = false
   /** A frame is missing: nothing may come after it, so that the device resumes from the one before. */
   #isDropped = false
@@ -86,19 +87,21 @@ export class Outbox<Data> {
   }
 
   #tellDrained(): void {
-    for (const tell of [...this.#draining]) tell()
+    for (const tell of [...(this.#draining ?? [])]) tell()
   }
 
   async #drain(): Promise<boolean> {
+    this.#draining ??= new Set()
+    const draining = this.#draining
     const inTime = await new Promise<boolean>(resolve => {
       const finish = (drained: boolean) => {
         clearTimeout(timer)
-        this.#draining.delete(tell)
+        draining.delete(tell)
         resolve(drained)
       }
       const tell = () => finish(true)
       const timer = setTimeout(() => finish(false), drainMsMax)
-      this.#draining.add(tell)
+      draining.add(tell)
     })
     if (!inTime) this.#cut()
     return inTime && !this.closed

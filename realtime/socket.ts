@@ -43,12 +43,15 @@ import {
 } from './sync.ts'
 import type { SyncTurn } from './sync-turns.ts'
 
+const nothing = () => {}
+
 export class DeviceSocket implements LiveSocket {
   readonly #out: Outbox<SocketData>
   readonly #context: SocketContext
   readonly #address: string
-  readonly #helloTimer: NodeJS.Timeout
-  readonly #opened: Opened
+  #helloTimer: NodeJS.Timeout | undefined
+  /** Made when it first opens a collection: most sockets never do, and there are many. */
+  #opened: Opened | undefined
   #phase: 'new' | 'hello' | 'live' = 'new'
   #device: Device | undefined
   #user: FollowedUser | undefined
@@ -58,12 +61,11 @@ export class DeviceSocket implements LiveSocket {
   #leaving = false
   readonly #rate: FrameRate
   /** While it waits for its turn to sync. */
-  #giveUpTurn = () => {}
+  #giveUpTurn = nothing
 
   constructor(ws: WebSocket<SocketData>, address: string, context: SocketContext) {
     this.#out = new Outbox(ws)
     this.#context = context
-    this.#opened = new Opened(context)
     this.#address = address
     this.#rate = new FrameRate(context.node.clock.unixMs())
     this.#helloTimer = setTimeout(() => this.end('noHello'), context.helloMs)
@@ -92,7 +94,7 @@ export class DeviceSocket implements LiveSocket {
 
   unsubscribe(topic: Topic): void {
     this.#out.unsubscribe(topic)
-    if (topic.startsWith('m:')) this.#opened.forget(topic.slice(2) as GroupId)
+    if (topic.startsWith('m:')) this.#opened?.forget(topic.slice(2) as GroupId)
   }
 
   /** Says what is left to say, then goodbye, and closes. */
@@ -263,7 +265,9 @@ export class DeviceSocket implements LiveSocket {
         sendAndDrain: (frames: readonly string[]) => this.#sendAndDrain(frames),
         subscribe: (topic: Topic) => this.subscribe(topic),
       }
-      return this.#work(frame, () => this.#opened.open(socket, groupId))
+      this.#opened ??= new Opened(this.#context)
+      const opened = this.#opened
+      return this.#work(frame, () => opened.open(socket, groupId))
     }
     this.unsubscribe(membersTopic(groupId))
     this.#replyTo(frame, '"ok":{}')
@@ -274,6 +278,7 @@ export class DeviceSocket implements LiveSocket {
     if (hello === undefined) return this.#bad('The first frame is {op: "hello", id?, args: {token, cursor?}}.')
     this.#phase = 'hello'
     clearTimeout(this.#helloTimer)
+    this.#helloTimer = undefined
     this.#greet(hello).catch(error => {
       this.#context.onError(error, 'hello')
       this.end('internal')
@@ -301,6 +306,7 @@ export class DeviceSocket implements LiveSocket {
     const { turn: waiting, giveUp } = this.#context.syncTurns.wait()
     this.#giveUpTurn = giveUp
     const turn = await waiting
+    this.#giveUpTurn = nothing
     try {
       if (turn === undefined) this.end('busy')
       else if (!this.#out.closed) await this.#syncInTurn(turn, id, device, since)
