@@ -212,6 +212,13 @@ describe('the packages', () => {
     expect(named.filter(path => !files.includes(path) && !isBuilt(path))).toEqual([])
   })
 
+  test('are started in the image, and in README.md, as npm start does it', () => {
+    const { start } = manifest.scripts
+    const dockerfile = readFileSync(join(projectRoot, 'Dockerfile'), 'utf8')
+    expect(dockerfile).toContain(`\nCMD ${JSON.stringify(start?.split(' ')).replaceAll(',', ', ')}\n`)
+    expect(readFileSync(join(projectRoot, 'README.md'), 'utf8')).toContain(`\`${start}\``)
+  })
+
   test('and rooms of the product are let into the image, and nothing of the tests', () => {
     const allowed = readFileSync(join(projectRoot, '.dockerignore'), 'utf8').split('\n')
     for (const room of rooms) expect(allowed).toContain(`!${room}`)

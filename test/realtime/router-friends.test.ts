@@ -6,7 +6,7 @@ import type { UserId } from '../../domain/ids.ts'
 import type { RouteFacts } from '../../realtime/actions.ts'
 import { profileTopic, userTopic } from '../../realtime/protocol.ts'
 import { route } from '../../realtime/router.ts'
-import { ann, at, bob, cid, factsOf, listeners, positionAt, prefix, recorded } from '../support/routing.ts'
+import { ann, at, bob, cid, cursorAt, factsOf, listeners, recorded } from '../support/routing.ts'
 
 const live = (userId: UserId) =>
   account.evolve(account.initial, {
@@ -14,7 +14,6 @@ const live = (userId: UserId) =>
     data: { userId, name: `${userId}!`, identity: { kind: 'email', hmac: 'h' }, at },
   })
 const facts = factsOf({ account: live })
-const cursor = (position: number) => prefix + positionAt(position)
 const request = { requestId: 'r', from: ann, to: bob, messages: [{ text: 'hi', at }], expiresAt: at, at }
 const asked = recorded(5, 'FriendRequested', request)
 const made = (changes = {}) =>
@@ -35,14 +34,14 @@ describe('friend requests', () => {
     const both = heard(asked)
     const { messages } = request
     const row = { requestId: 'r', messages, state: 'pending', at, position: asked.position, expiresAt: at }
-    const frame = { op: 'put', collection: 'friendRequests', cursor: cursor(5) }
+    const frame = { op: 'put', collection: 'friendRequests', cursor: cursorAt(5) }
     expect(both.ann).toEqual([{ ...frame, value: { userId: bob, direction: 'outgoing', ...row } }])
     expect(both.bob).toEqual([
       { ...frame, value: { userId: ann, direction: 'incoming', ...row } },
       {
         op: 'put',
         collection: 'notifications',
-        cursor: cursor(5),
+        cursor: cursorAt(5),
         value: {
           notificationId: 'r',
           kind: 'friendRequest',
@@ -63,7 +62,7 @@ describe('friend requests', () => {
   ] as const)('that end with %s end for both, and who asked is told of what others did', (type, state, isTold) => {
     const both = heard(recorded(6, type, end))
     const set = { state, endedAt: at }
-    const patch = { op: 'patch', cursor: cursor(6), set }
+    const patch = { op: 'patch', cursor: cursorAt(6), set }
     expect(both.bob).toEqual([
       { ...patch, collection: 'friendRequests', id: ann },
       { ...patch, collection: 'notifications', id: 'r' },
@@ -84,7 +83,7 @@ describe('friend requests', () => {
 describe('two who became friends', () => {
   test('get each the other: profile, friend, the end of what waited, and who asked the answer', () => {
     const both = heard(made())
-    const frame = { op: 'put', cursor: cursor(6) }
+    const frame = { op: 'put', cursor: cursorAt(6) }
     expect(both.bob).toEqual([
       { ...frame, collection: 'users', value: expect.objectContaining({ userId: ann, name: 'ann!' }) },
       { ...frame, collection: 'friends', value: { userId: ann, since: at, starred: false } },
@@ -110,7 +109,7 @@ describe('two who became friends', () => {
     const noted = recorded(7, 'FriendNoted', { remark: 'B', starred: true, by: ann, userId: bob, since: at, at })
     const value = { userId: bob, since: at, remark: 'B', starred: true }
     expect(heard(noted)).toEqual({
-      ann: [{ op: 'put', collection: 'friends', cursor: cursor(7), value }],
+      ann: [{ op: 'put', collection: 'friends', cursor: cursorAt(7), value }],
       bob: [],
     })
   })
@@ -118,8 +117,8 @@ describe('two who became friends', () => {
   test('and part keep the profile of each other only where they have written', () => {
     const event = recorded(8, 'FriendDeleted', { by: ann, userId: bob, reason: 'deleted', at })
     const wrote = heard(event, factsOf({ head: () => ({ seq: 1 }) }))
-    expect(wrote.ann).toEqual([{ op: 'remove', collection: 'friends', cursor: cursor(8), id: bob }])
-    expect(wrote.bob).toEqual([{ op: 'remove', collection: 'friends', cursor: cursor(8), id: ann }])
+    expect(wrote.ann).toEqual([{ op: 'remove', collection: 'friends', cursor: cursorAt(8), id: bob }])
+    expect(wrote.bob).toEqual([{ op: 'remove', collection: 'friends', cursor: cursorAt(8), id: ann }])
     const never = heard(event)
     expect(short(never.ann)).toEqual(['remove friends', 'remove users'])
     expect(short(never.bob)).toEqual(['remove friends', 'remove users'])

@@ -23,13 +23,14 @@ export interface Source {
 
 export const projectRoot = join(import.meta.dirname, '../..')
 
-const foreignFolders = new Set(['node_modules', '.git', 'data', 'dist', 'coverage'])
+/** Of the build also what it is just writing. */
+const foreignFolder = /^(node_modules|\.git|data|dist(\..*)?|coverage)$/
 
 /** Every file below the root, except of folders that are not ours. */
 export const projectFiles = (folder = projectRoot): readonly string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap(entry => {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) return foreignFolders.has(entry.name) ? [] : projectFiles(path)
+    if (entry.isDirectory()) return foreignFolder.test(entry.name) ? [] : projectFiles(path)
     return entry.isFile() ? [relative(projectRoot, path).replaceAll('\\', '/')] : []
   })
 
